@@ -1,0 +1,41 @@
+import { z } from "zod";
+import { readBody } from "../../_body.ts";
+import { embedTexts, texts } from "../../_texts.ts";
+import type { Handler } from "../../_types.ts";
+
+interface EmbedBody {
+  readonly texts: readonly string[];
+  readonly model?: string | null | undefined;
+  readonly pooling?: "mean" | "cls" | null | undefined;
+  readonly normalize?: boolean | null | undefined;
+}
+
+export const methods: readonly string[] = ["POST"];
+
+export const body: z.ZodType<EmbedBody> = z.object({
+  texts,
+  model: z.string().nullish(),
+  pooling: z.enum(["mean", "cls"]).nullish(),
+  normalize: z.boolean().nullish(),
+});
+
+const handler: Handler = {
+  async fetch(request, env) {
+    const startedAtMs = performance.now();
+    const asked = await readBody(request, body);
+    if (asked instanceof Response) return asked;
+    const result = await embedTexts(env, asked.texts, { ...asked, nameOf: (index) => `texts[${index}]` });
+    return Response.json({
+      embeddings: result.rows,
+      model: result.model,
+      dimension: result.dimensions,
+      usage: {
+        total_tokens: result.tokens,
+        duration_ms: Math.round((performance.now() - startedAtMs) * 100) / 100,
+      },
+      ...(result.truncated.length > 0 && { truncated: result.truncated }),
+    });
+  },
+};
+
+export default handler;

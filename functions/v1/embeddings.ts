@@ -1,0 +1,135 @@
+import { z } from "zod";
+import { loadCl100k, type Vocabulary } from "../_cl100k.ts";
+import { readBody, refuse } from "../_body.ts";
+import { checked, embedTexts, type Fault, faultOfText, faultOfTexts, TEXTS_MAX } from "../_texts.ts";
+import type { Handler } from "../_types.ts";
+
+type TokenIds = readonly number[];
+type Input = string | readonly string[] | TokenIds | readonly TokenIds[];
+
+/** OpenAI's request for embeddings; fields it does not name are dropped. */
+interface EmbeddingsBody {
+  readonly input: Input;
+  readonly model?: string | null | undefined;
+  readonly encoding_format?: "float" | "base64" | null | undefined;
+  readonly dimensions?: number | null | undefined;
+  readonly user?: string | null | undefined;
+}
+
+export const methods: readonly string[] = ["POST"];
+
+export const body: z.ZodType<EmbeddingsBody> = z.object({
+  input: checked<Input>(faultOfInput).meta({
+    anyOf: [
+      { type: "string", minLength: 1 },
+      { type: "array", items: { type: "string", minLength: 1 }, minItems: 1, maxItems: TEXTS_MAX },
+      { type: "array", items: { type: "integer" }, minItems: 1 },
+      { type: "array", items: { type: "array", items: { type: "integer" }, minItems: 1 }, maxItems: TEXTS_MAX },
+    ],
+  }),
+  model: z.string().nullish(),
+  encoding_format: z.enum(["float", "base64"]).nullish(),
+  dimensions: z.int().min(1).nullish(),
+  user: z.string().max(1_024).nullish(),
+});
+
+const handler: Handler = {
+  async fetch(request, env) {
+    const asked = await readBody(request, body);
+    if (asked instanceof Response) return asked;
+    const texts = await toTexts(asked.input);
+    if (texts instanceof Response) return texts;
+    const isList = isListOfInputs(asked.input);
+    const nameOf = (index: number): string => (isList ? `input[${index}]` : "input");
+    const result = await embedTexts(env, texts, { model: asked.model, nameOf });
+    const dimensions = asked.dimensions ?? result.dimensions;
+    if (dimensions > result.dimensions) {
+      const message = `${result.model} has ${result.dimensions} dimensions.`;
+      return refuse({ status: 400, code: "invalid_request", message, param: "dimensions" });
+    }
+    const encode = asked.encoding_format === "base64" ? toBase64 : (row: readonly number[]) => row;
+    return Response.json({
+      object: "list",
+      data: result.rows.map((row, index) => ({
+        object: "embedding",
+        index,
+        embedding: encode(dimensions < row.length ? cut(row, dimensions) : row),
+      })),
+      model: result.model,
+      usage: { prompt_tokens: result.tokens, total_tokens: result.tokens },
+    });
+  },
+};
+
+export default handler;
+
+function isListOfInputs(input: Input): boolean {
+  return typeof input === "object" && typeof input[0] !== "number";
+}
+
+/** The first element tells a list of texts from one text as token ids and from a list of those. */
+function faultOfInput(value: unknown): Fault | undefined {
+  if (typeof value === "string") return faultOfFilledText(value);
+  if (!Array.isArray(value)) {
+    return { code: "invalid_request", message: "Expected a text, a list of texts, or lists of token ids." };
+  }
+  if (typeof value[0] === "number") return faultOfIds(value);
+  if (!Array.isArray(value[0]) || value.length > TEXTS_MAX) return faultOfTexts(value, faultOfFilledText);
+  for (const [index, ids] of value.entries()) {
+    const fault = faultOfIds(ids);
+    if (fault !== undefined) return { ...fault, path: [index, ...(fault.path ?? [])] };
+  }
+  return undefined;
+}
+
+/** OpenAI refuses an empty text. */
+function faultOfFilledText(value: unknown): Fault | undefined {
+  return value === "" ? { code: "empty_input", message: "A text is empty." } : faultOfText(value);
+}
+
+function faultOfIds(value: unknown): Fault | undefined {
+  if (!Array.isArray(value)) return { code: "invalid_request", message: "Expected a list of token ids." };
+  if (value.length === 0) return { code: "empty_input", message: "There is no token to embed." };
+  const index = value.findIndex((id) => !Number.isSafeInteger(id) || id < 0);
+  if (index === -1) return undefined;
+  return { code: "invalid_request", message: "A token id is a whole number from 0.", path: [index] };
+}
+
+/** Token ids are cl100k's: clients that send ids count with it for every model name that they do not know. */
+async function toTexts(input: Input): Promise<readonly string[] | Response> {
+  if (typeof input === "string") return [input];
+  if (typeof input[0] === "string") return input as readonly string[];
+  const vocabulary = await loadCl100k();
+  const isList = isListOfInputs(input);
+  const lists = isList ? (input as readonly TokenIds[]) : [input as TokenIds];
+  const texts: string[] = [];
+  for (const [index, ids] of lists.entries()) {
+    const unknownAt = firstUnknown(vocabulary, ids);
+    if (unknownAt !== undefined) {
+      const message = "There is no such token in cl100k_base.";
+      const param = isList ? `input[${index}][${unknownAt}]` : `input[${unknownAt}]`;
+      return refuse({ status: 400, code: "invalid_request", message, param });
+    }
+    texts.push(vocabulary.decode(ids));
+  }
+  return texts;
+}
+
+function firstUnknown(vocabulary: Vocabulary, ids: TokenIds): number | undefined {
+  const index = ids.findIndex((id) => !vocabulary.has(id));
+  return index === -1 ? undefined : index;
+}
+
+/** The first dimensions at length 1 again, for models trained to be cut so (Matryoshka). Nine digits keep a float32. */
+function cut(row: readonly number[], dimensions: number): readonly number[] {
+  const head = row.slice(0, dimensions);
+  const length = Math.hypot(...head) || 1;
+  return head.map((value) => Number(Math.fround(value / length).toPrecision(9)));
+}
+
+/** Float32, little-endian, as OpenAI sends it. */
+function toBase64(row: readonly number[]): string {
+  const view = new DataView(new ArrayBuffer(row.length * 4));
+  for (const [index, value] of row.entries()) view.setFloat32(index * 4, value, true);
+  return btoa(String.fromCharCode(...new Uint8Array(view.buffer)));
+}

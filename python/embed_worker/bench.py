@@ -1,0 +1,91 @@
+"""How fast one process is without a host: `python embed_worker/bench.py --model FOLDER` prints JSON.
+
+Times whole calls, texts in and vectors out. The environment counts: OPENBLAS_NUM_THREADS=1 as in a worker, and no
+OPENBLAS_CORETYPE unless that is what is to be measured.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+import sys
+import time
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from embed_worker.errors import StartError
+from embed_worker.start import Parser, start
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from embed_worker.embedder import Embedder
+
+# One token each for BERT's vocabulary.
+WORDS = ("river", "mountain", "library", "music", "garden", "window", "coffee", "train", "engine", "silver", "winter")
+# Words of each text; two special tokens come on top. "mixed" leans to short texts, as questions and titles do.
+LENGTHS: Mapping[str, Sequence[int]] = {
+    "short": (8, 9, 10, 11, 12),
+    "60 tokens": (58,),
+    "256 tokens": (254,),
+    "mixed": (4, 6, 8, 10, 12, 16, 24, 32, 58, 96, 160, 254),
+}
+BATCHES = (1, 8, 32)
+TEXTS_PER_SET = 96
+
+
+def main() -> int:
+    """Print the figures; the exit status."""
+    parser = Parser("bench", "Raw speed of one worker process, as JSON.")
+    parser.add_argument("--seconds", type=float, default=2, help="time for each figure")
+    try:
+        options = parser.parse_args()
+        started = start(options)
+    except StartError as error:
+        print(f"{error.code}: {error}", file=sys.stderr)
+        return error.exit_status
+    figures = [
+        {"texts": name, "batch": batch, **measure(started.embedder, batches(lengths, batch), options.seconds)}
+        for name, lengths in LENGTHS.items()
+        for batch in BATCHES
+    ]
+    print(json.dumps({"info": started.info, "figures": figures}, indent=2))
+    return 0
+
+
+def batches(lengths: Sequence[int], batch: int) -> list[list[str]]:
+    """The same texts on every run, in random order of length, cut into batches."""
+    source = random.Random(7)  # noqa: S311 - repeatable on purpose
+    sizes = [size for size, _ in zip(cycle(lengths), range(TEXTS_PER_SET), strict=False)]
+    source.shuffle(sizes)
+    texts = [" ".join(source.choices(WORDS, k=size)) for size in sizes]
+    return [texts[start : start + batch] for start in range(0, len(texts), batch)]
+
+
+def measure(embedder: Embedder, work: Sequence[Sequence[str]], seconds: float) -> dict[str, Any]:
+    """Run batches in turn for about `seconds` after one round unmeasured: texts/s, tokens/s, median ms of a batch."""
+    for texts in work[: len(work) // 4 + 1]:
+        embedder.embed(embedder.tokenise(texts), normalize=True)
+    times_s, texts_done, tokens_done = [], 0, 0
+    for texts in cycle(work):
+        start_s = time.perf_counter()
+        tokens = embedder.tokenise(texts)
+        embedder.embed(tokens, normalize=True)
+        times_s.append(time.perf_counter() - start_s)
+        texts_done += len(texts)
+        tokens_done += sum(tokens.counts)
+        if sum(times_s) >= seconds:
+            break
+    return {
+        "textsPerS": round(texts_done / sum(times_s), 1),
+        "tokensPerS": round(tokens_done / sum(times_s)),
+        "batchMsP50": round(statistics.median(times_s) * 1000, 2),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+import { existsSync } from "node:fs";
+import path from "node:path";
+import type { z } from "zod";
+import { readConfigFile } from "./file.ts";
+import { nearest } from "./nearest.ts";
+import { ConfigError, exitCodes } from "./problems.ts";
+import { configSchema, type Config } from "./schema.ts";
+import { describeValue, listSections, listSettings, type Setting } from "./settings.ts";
+import { readEnvironment, readFlags, suggest, type Assignment } from "./sources.ts";
+
+export interface ConfigSources {
+  /** Flags of settings, and `--config FILE`. */
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Relative paths in flags and variables, and the search for `embedge.toml`, start here. */
+  readonly cwd: string;
+}
+
+export interface LoadedConfig {
+  readonly config: Config;
+  /** The file that was read. */
+  readonly file: string | undefined;
+  /** For each setting: "default", the file, the variable or the flag it came from. */
+  readonly origins: ReadonlyMap<string, string>;
+}
+
+type Values = Record<string, unknown>;
+
+const FILE_NAME = "embedge.toml";
+
+/**
+ * The settings in force: defaults < file < environment < flags. Throws one ConfigError with every problem there is.
+ *
+ * The file is that of `--config`, else of EMBEDGE_CONFIG, else `embedge.toml` in `cwd` if there is one.
+ */
+export function loadConfig(sources: ConfigSources): LoadedConfig {
+  const settings = listSettings();
+  const flags = readFlags(sources.args, settings);
+  const file = findFile(flags.file ?? sources.env["EMBEDGE_CONFIG"], sources.cwd);
+  const values: Values = file === undefined ? {} : structuredClone(readConfigFile(file));
+  const origins = new Map(
+    settings.map(({ path: at }) => [at, valueAt(values, ...at.split(".")) === undefined ? "default" : (file ?? "")]),
+  );
+
+  const environment = readEnvironment(sources.env, settings);
+  for (const assignment of [...environment.assignments, ...flags.assignments]) {
+    assign(values, assignment);
+    origins.set(assignment.setting.path, assignment.origin);
+  }
+
+  const parsed = configSchema.safeParse(values);
+  const issues = parsed.success ? [] : parsed.error.issues;
+  const invalid = issues.flatMap((issue) => describeIssue(issue, { values, settings, origins, file }));
+  const configProblems = [...environment.problems, ...invalid];
+  const problems = [...flags.problems, ...configProblems];
+  if (!parsed.success || problems.length > 0) {
+    throw new ConfigError(problems, configProblems.length === 0 ? exitCodes.usage : exitCodes.config);
+  }
+  const fileDir = file === undefined ? sources.cwd : path.dirname(file);
+  const given = new Set([...environment.assignments, ...flags.assignments].map(({ setting }) => setting.path));
+  return { config: resolvePaths(parsed.data, (at) => (given.has(at) ? sources.cwd : fileDir)), file, origins };
+}
+
+function findFile(named: string | undefined, cwd: string): string | undefined {
+  if (named !== undefined) return path.resolve(cwd, named);
+  const usual = path.join(cwd, FILE_NAME);
+  return existsSync(usual) ? usual : undefined;
+}
+
+function assign(values: Values, { setting, value }: Assignment): void {
+  const [section = "", key] = setting.path.split(".");
+  const current = valueAt(values, section, ...(key === undefined ? [] : [key]));
+  // Entries of a table are added to those of the file, so that one more name needs no repetition of all.
+  const merged = setting.kind === "table" && isTable(value) && isTable(current) ? { ...current, ...value } : value;
+  if (key === undefined) {
+    values[section] = merged;
+  } else {
+    values[section] = { ...(isTable(values[section]) ? values[section] : {}), [key]: merged };
+  }
+}
+
+/** Makes paths absolute: those of the file start at the file, those of flags and variables at the working directory. */
+function resolvePaths(config: Config, baseOf: (settingPath: string) => string): Config {
+  const resolve = (at: string, value: string): string => path.resolve(baseOf(at), value);
+  const isPath = (value: string): boolean => value.includes("/") || value.startsWith(".");
+  const { functions, models, pool } = config;
+  return {
+    ...config,
+    functions: { ...functions, dir: resolve("functions.dir", functions.dir) },
+    models: { ...models, default: isPath(models.default) ? resolve("models.default", models.default) : models.default },
+    pool: {
+      ...pool,
+      python: isPath(pool.python) ? resolve("pool.python", pool.python) : pool.python,
+      blas: isPath(pool.blas) ? resolve("pool.blas", pool.blas) : pool.blas,
+    },
+  };
+}
+
+interface IssueContext {
+  readonly values: Values;
+  readonly settings: readonly Setting[];
+  readonly origins: ReadonlyMap<string, string>;
+  readonly file: string | undefined;
+}
+
+/** One sentence for each wrong value or unknown key. Never quotes the value of a secret. */
+function describeIssue(issue: z.core.$ZodIssue, { values, settings, origins, file }: IssueContext): readonly string[] {
+  const at = issue.path.join(".");
+  if (issue.code === "unrecognized_keys") {
+    const known = [...settings.map((setting) => setting.path), ...listSections().map((section) => section.name)];
+    return issue.keys.map((key) => {
+      const full = at === "" ? key : `${at}.${key}`;
+      return `${file ?? ""}: ${full}: no such setting${suggest(nearest(full, known))}.`;
+    });
+  }
+  const setting = settings.find(({ path: candidate }) => at === candidate || at.startsWith(`${candidate}.`));
+  if (setting === undefined) return [`${file ?? ""}: ${at}: must be a section, [${at}].`];
+  const origin = origins.get(setting.path) ?? "default";
+  const isGiven = origin !== file && origin !== "default";
+  const place = isGiven
+    ? `${origin}${at.slice(setting.path.length).replace(".", ": ")}`
+    : `${file ?? "settings"}: ${at}`;
+  if (issue.code === "custom") return [`${place}: ${issue.message}`];
+  const isEntry = at !== setting.path;
+  const shown = setting.secret ? "" : `, not ${show(valueAt(values, ...issue.path))}`;
+  return [`${place}: must be ${isEntry ? "a text" : describeValue(setting)}${shown}.`];
+}
+
+function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? "nothing";
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
+}
+
+function valueAt(values: unknown, ...keys: readonly PropertyKey[]): unknown {
+  let value = values;
+  for (const key of keys) value = typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined;
+  return value;
+}
+
+function isTable(value: unknown): value is Values {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
+}

@@ -1,0 +1,96 @@
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from "node:fs";
+import path from "node:path";
+import { ConfigError, exitCodes, fileProblem } from "./problems.ts";
+
+export interface ModelFolder {
+  /** What answers call the model: the folder's own name. */
+  readonly name: string;
+  readonly folder: string;
+}
+
+/** A safetensors file starts with the length of its JSON header as u64, little-endian. */
+const HEADER_LENGTH_BYTES = 8;
+const HEADER_BYTES_MAX = 100 * 2 ** 20;
+
+/** The folder of `models.default`: one under `modelsDir`, else a path. Throws a ConfigError (66, 77) that names the file which is missing or cut short. */
+export function findModelFolder(model: string, modelsDir: string): ModelFolder {
+  const installed = path.join(modelsDir, model);
+  const folder = !path.isAbsolute(model) && existsSync(installed) ? installed : path.resolve(model);
+  if (!existsSync(folder))
+    throw new ConfigError([`model ${model}: ${unknownModel(folder, modelsDir)}`], exitCodes.noInput);
+  let problems: readonly string[];
+  try {
+    problems = [...missingFiles(folder), ...weightFiles(folder).flatMap((file) => lengthProblem(file))];
+  } catch (error) {
+    throw error instanceof ConfigError ? error : fileProblem(folder, error);
+  }
+  if (problems.length > 0) throw new ConfigError(problems, exitCodes.noInput);
+  return { name: path.basename(folder), folder };
+}
+
+function unknownModel(folder: string, modelsDir: string): string {
+  const installed = existsSync(modelsDir) ? readdirSync(modelsDir) : [];
+  const known =
+    installed.length === 0 ? "no model is installed; `npm start` installs the default one" : installed.join(", ");
+  return `no folder ${folder}, and not one of the installed models (${known}).`;
+}
+
+function missingFiles(folder: string): readonly string[] {
+  return ["config.json", "tokenizer.json"]
+    .filter((name) => !existsSync(path.join(folder, name)))
+    .map((name) => `${path.join(folder, name)}: missing; the model folder is not complete.`);
+}
+
+/** The weights: those of the index where there is one, so that a shard which was never copied is noticed. */
+function weightFiles(folder: string): readonly string[] {
+  const index = path.join(folder, "model.safetensors.index.json");
+  if (existsSync(index)) return [...new Set(shardsOf(index))].map((name) => path.join(folder, name));
+  const files = readdirSync(folder).filter((name) => name.endsWith(".safetensors"));
+  return (files.length === 0 ? ["model.safetensors"] : files).map((name) => path.join(folder, name));
+}
+
+function shardsOf(index: string): readonly string[] {
+  try {
+    const { weight_map: byTensor } = JSON.parse(readFileSync(index, "utf8")) as {
+      readonly weight_map: Readonly<Record<string, string>>;
+    };
+    return Object.values(byTensor);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw new ConfigError([`${index}: not JSON; copy it again.`], exitCodes.noInput);
+  }
+}
+
+function lengthProblem(file: string): readonly string[] {
+  if (!existsSync(file)) return [`${file}: missing; the model folder is not complete.`];
+  const bytes = statSync(file).size;
+  const wanted = safetensorsBytes(file);
+  if (wanted === bytes) return [];
+  return [
+    `${file}: ${bytes} bytes${wanted === undefined ? ", not a safetensors file" : ` of ${wanted}`}; copy it again.`,
+  ];
+}
+
+/** The length that the header promises; undefined where there is no such header. */
+function safetensorsBytes(file: string): number | undefined {
+  const descriptor = openSync(file, "r");
+  try {
+    const prefix = Buffer.alloc(HEADER_LENGTH_BYTES);
+    readSync(descriptor, prefix);
+    const headerBytes = Number(prefix.readBigUInt64LE());
+    if (headerBytes < 2 || headerBytes > HEADER_BYTES_MAX) return undefined;
+    const header = Buffer.alloc(headerBytes);
+    readSync(descriptor, header, 0, headerBytes, HEADER_LENGTH_BYTES);
+    const tensors = JSON.parse(header.toString("utf8")) as Record<
+      string,
+      { readonly data_offsets?: readonly number[] }
+    >;
+    const ends = Object.values(tensors).map((tensor) => tensor.data_offsets?.[1] ?? 0);
+    return HEADER_LENGTH_BYTES + headerBytes + ends.reduce((end, other) => Math.max(end, other), 0);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  } finally {
+    closeSync(descriptor);
+  }
+}

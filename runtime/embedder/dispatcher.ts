@@ -1,0 +1,277 @@
+import type { Clock } from "../clock.ts";
+import { AppError } from "../errors.ts";
+import { BatchError } from "../pool/worker-pool.ts";
+import type { BatchResult, Pooling, PoolListener, ReadyWorker, WorkerPool } from "../pool/worker-pool.ts";
+import type {
+  Batch,
+  CallId,
+  Scheduler,
+  SchedulerCommand,
+  SchedulerEvent,
+  SchedulerSnapshot,
+} from "../scheduler/events.ts";
+
+/** A call on its way: what the scheduler may know of it (cost, deadline) and what it must not (the texts). */
+export interface DispatchCall {
+  readonly model: string;
+  readonly pooling: Pooling | "default";
+  readonly normalize: boolean;
+  readonly texts: readonly string[];
+  /** Estimated tokens, one per text. */
+  readonly inputTokens: readonly number[];
+  readonly deadlineAtMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** What all batches of one call gave, put together in input order. `data` has shape [texts, dimensions]. */
+export interface DispatchResult {
+  readonly data: Float32Array;
+  readonly dimensions: number;
+  readonly pooling: Pooling;
+  readonly tokenCounts: readonly number[];
+  readonly truncated: readonly number[];
+  readonly queueMs: number;
+  readonly batchMs: number;
+}
+
+/** Told what happens, for metrics. Durations in milliseconds. */
+export interface DispatchObserver {
+  /** A call's first batch started: how long it waited for a permit. */
+  permitWaited(waitMs: number): void;
+  batchEnded(batch: { readonly inputs: number; readonly paddedTokens: number; readonly tookMs: number }): void;
+}
+
+/** Turns promises into scheduler events and scheduler commands into pool runs; keeps the texts and the one timer. */
+export interface Dispatcher extends PoolListener {
+  submit(call: DispatchCall): Promise<DispatchResult>;
+  /** Refuses new calls; resolves when the last admitted one has ended, or at `graceMs`. */
+  drain(graceMs: number): Promise<void>;
+  snapshot(): SchedulerSnapshot;
+}
+
+interface OpenCall {
+  readonly call: DispatchCall;
+  readonly admittedAtMs: number;
+  readonly resolve: (result: DispatchResult) => void;
+  readonly reject: (error: AppError) => void;
+  readonly onAbort: () => void;
+  readonly tokenCounts: number[];
+  readonly truncated: number[];
+  data: Float32Array;
+  dimensions: number;
+  pooling: Pooling;
+  startedAtMs: number | undefined;
+}
+
+export interface DispatcherOptions {
+  readonly scheduler: Scheduler;
+  readonly pool: Pick<WorkerPool, "run" | "discard">;
+  readonly clock: Clock;
+  readonly observer: DispatchObserver;
+}
+
+export function createDispatcher(options: DispatcherOptions): Dispatcher {
+  return new SchedulerDispatcher(options);
+}
+
+class SchedulerDispatcher implements Dispatcher {
+  readonly #scheduler: Scheduler;
+  readonly #pool: Pick<WorkerPool, "run" | "discard">;
+  readonly #clock: Clock;
+  readonly #observer: DispatchObserver;
+  readonly #open = new Map<CallId, OpenCall>();
+  readonly #events: SchedulerEvent[] = [];
+  readonly #drained = Promise.withResolvers<void>();
+  #timer: { clear(): void } | undefined;
+  #lastCallId = 0;
+  #handling = false;
+
+  constructor({ scheduler, pool, clock, observer }: DispatcherOptions) {
+    this.#scheduler = scheduler;
+    this.#pool = pool;
+    this.#clock = clock;
+    this.#observer = observer;
+  }
+
+  submit(call: DispatchCall): Promise<DispatchResult> {
+    // An already aborted call never counts: no place, no listener.
+    if (call.signal.aborted) return Promise.reject(new AppError("client_gone"));
+    const { promise, resolve, reject } = Promise.withResolvers<DispatchResult>();
+    const callId = ++this.#lastCallId;
+    const onAbort = (): void => this.#abort(callId);
+    this.#open.set(callId, {
+      call,
+      admittedAtMs: this.#clock.nowMs(),
+      resolve,
+      reject,
+      onAbort,
+      tokenCounts: Array.from({ length: call.texts.length }, () => 0),
+      truncated: [],
+      data: new Float32Array(0),
+      dimensions: 0,
+      pooling: "mean",
+      startedAtMs: undefined,
+    });
+    call.signal.addEventListener("abort", onAbort, { once: true });
+    const { inputTokens, deadlineAtMs } = call;
+    // Inputs share a batch only where the forward pass and what follows it are the same.
+    const batchKey = `${call.model} ${call.pooling} ${call.normalize}`;
+    this.#handle({ type: "call_submitted", call: { id: callId, batchKey, inputTokens, deadlineAtMs } });
+    return promise;
+  }
+
+  drain(graceMs: number): Promise<void> {
+    this.#handle({ type: "drain_requested", graceMs });
+    return this.#drained.promise;
+  }
+
+  snapshot(): SchedulerSnapshot {
+    return this.#scheduler.snapshot();
+  }
+
+  workerReady(worker: ReadyWorker): void {
+    this.#handle({ type: "worker_ready", workerId: worker.id, permits: worker.permits });
+  }
+
+  workerLost(workerId: string): void {
+    this.#handle({ type: "worker_lost", workerId });
+  }
+
+  #abort(callId: CallId): void {
+    const open = this.#close(callId);
+    if (open === undefined) return;
+    this.#handle({ type: "call_aborted", callId });
+    open.reject(new AppError("client_gone"));
+  }
+
+  /** Obeying a command can itself cause an event (a discarded worker is lost at once): it waits until all commands of this one are obeyed. */
+  #handle(event: WithoutTime<SchedulerEvent>): void {
+    this.#events.push({ ...event, atMs: this.#clock.nowMs() });
+    if (this.#handling) return;
+    this.#handling = true;
+    try {
+      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+        for (const command of this.#scheduler.handle(next)) this.#obey(command);
+      }
+    } finally {
+      this.#handling = false;
+    }
+  }
+
+  #obey(command: SchedulerCommand): void {
+    switch (command.type) {
+      case "run_batch":
+        void this.#run(command.workerId, command.batch);
+        return;
+      case "complete_call":
+        this.#complete(command.callId);
+        return;
+      case "reject_call":
+        this.#reject(command);
+        return;
+      case "discard_worker":
+        this.#pool.discard(command.workerId);
+        return;
+      case "set_timer":
+        this.#timer?.clear();
+        this.#timer = this.#clock.setTimer(command.atMs, () => this.#handle({ type: "timer_fired" }));
+        return;
+      case "announce_drained":
+        this.#timer?.clear();
+        this.#drained.resolve();
+    }
+  }
+
+  /** Runs one batch to its end. Never rejects: each end is an event. */
+  async #run(workerId: string, batch: Batch): Promise<void> {
+    const startedAtMs = this.#clock.nowMs();
+    // Kept for the whole flight: a call that is aborted meanwhile leaves #open, but its neighbours still need their rows.
+    const calls = batch.inputs.map(({ callId }) => this.#openCall(callId));
+    for (const open of calls) this.#noteStart(open, startedAtMs);
+    const first = calls[0];
+    assertBug(first !== undefined, "the scheduler cut an empty batch");
+    const texts = batch.inputs.map(({ index }, at) => calls[at]?.call.texts[index] ?? "");
+    const { model, pooling, normalize } = first.call;
+    const outcome = await this.#pool.run(workerId, { model, pooling, normalize, texts }).catch(asBatchError);
+    // A lost worker's batches end with `worker_lost`, which the pool has reported already.
+    if (outcome instanceof BatchError && outcome.kind === "worker_lost") return;
+    const tookMs = this.#clock.nowMs() - startedAtMs;
+    this.#observer.batchEnded({ inputs: batch.inputs.length, paddedTokens: batch.paddedTokens, tookMs });
+    if (outcome instanceof BatchError) {
+      this.#handle({ type: "batch_failed", batchId: batch.id });
+      return;
+    }
+    for (const [row, { index }] of batch.inputs.entries()) keepRow(calls[row], index, { result: outcome, row });
+    this.#handle({ type: "batch_finished", batchId: batch.id, failedInputs: outcome.failedRows });
+  }
+
+  #openCall(callId: CallId): OpenCall {
+    const open = this.#open.get(callId);
+    assertBug(open !== undefined, "the scheduler cut an input of a call that has ended");
+    return open;
+  }
+
+  #noteStart(open: OpenCall, startedAtMs: number): void {
+    if (open.startedAtMs !== undefined) return;
+    open.startedAtMs = startedAtMs;
+    this.#observer.permitWaited(startedAtMs - open.admittedAtMs);
+  }
+
+  #complete(callId: CallId): void {
+    const open = this.#close(callId);
+    assertBug(open !== undefined, "the scheduler completed a call twice");
+    const startedAtMs = open.startedAtMs ?? open.admittedAtMs;
+    open.resolve({
+      data: open.data,
+      dimensions: open.dimensions,
+      pooling: open.pooling,
+      tokenCounts: open.tokenCounts,
+      truncated: open.truncated.toSorted((a, b) => a - b),
+      queueMs: startedAtMs - open.admittedAtMs,
+      batchMs: this.#clock.nowMs() - startedAtMs,
+    });
+  }
+
+  #reject(command: Extract<SchedulerCommand, { type: "reject_call" }>): void {
+    const open = this.#close(command.callId);
+    assertBug(open !== undefined, "the scheduler rejected a call twice");
+    const { reason, retryAfterMs, inputIndex, phase } = command;
+    const param = inputIndex === undefined ? phase : `text[${inputIndex}]`;
+    open.reject(
+      new AppError(reason, {
+        ...(param === undefined ? {} : { param }),
+        ...(retryAfterMs > 0 ? { retryAfterMs } : {}),
+      }),
+    );
+  }
+
+  #close(callId: CallId): OpenCall | undefined {
+    const open = this.#open.get(callId);
+    this.#open.delete(callId);
+    open?.call.signal.removeEventListener("abort", open.onAbort);
+    return open;
+  }
+}
+
+function asBatchError(error: unknown): BatchError {
+  return error instanceof BatchError ? error : new BatchError("batch_failed", "the pool failed", { cause: error });
+}
+
+/** Copies one row of a batch to its place in the call. */
+function keepRow(open: OpenCall | undefined, index: number, from: { result: BatchResult; row: number }): void {
+  if (open === undefined) return;
+  const { vectors, tokenCounts, truncatedRows, pooling } = from.result;
+  const { dimensions, data } = vectors;
+  if (open.data.length === 0) open.data = new Float32Array(open.call.texts.length * dimensions);
+  open.data.set(data.subarray(from.row * dimensions, (from.row + 1) * dimensions), index * dimensions);
+  open.dimensions = dimensions;
+  open.pooling = pooling;
+  open.tokenCounts[index] = tokenCounts[from.row] ?? 0;
+  if (truncatedRows.includes(from.row)) open.truncated.push(index);
+}
+
+type WithoutTime<E> = E extends unknown ? Omit<E, "atMs"> : never;
+
+function assertBug(holds: boolean, what: string): asserts holds {
+  if (!holds) throw new Error(`${what}. This is a bug in embedge.`);
+}

@@ -1,0 +1,110 @@
+import { AppError } from "../errors.ts";
+import type { ModelInfo, Pooling, VectorBlock } from "../pool/worker-pool.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+import type { ModelNames } from "./model-names.ts";
+import { createTokenCost } from "./token-cost.ts";
+
+export interface Embedder {
+  /** Embeds every text of one call or rejects with one AppError; an abort drops the call, while a batch already running finishes unseen. */
+  embed(call: EmbedCall): Promise<EmbedResult>;
+  /** The models a call may name, aliases included. */
+  models(): readonly ServedModel[];
+}
+
+export interface ServedModel {
+  readonly name: string;
+  /** Other names for it. */
+  readonly aliases: readonly string[];
+  /** Undefined until a worker has loaded it. */
+  readonly info: ModelInfo | undefined;
+}
+
+export interface EmbedCall {
+  /** A model's name or an alias of it. */
+  readonly model: string;
+  readonly texts: readonly string[];
+  /** Undefined: what the model's own files say. */
+  readonly pooling?: Pooling | undefined;
+  readonly normalize: boolean;
+  /** On the host's Clock. */
+  readonly deadlineAtMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** `vectors` has shape [texts, dimensions]. */
+export interface EmbedResult {
+  /** The model that ran, never an alias. */
+  readonly model: string;
+  readonly pooling: Pooling;
+  readonly vectors: VectorBlock;
+  /** Tokens of each text after truncation, special tokens counted. */
+  readonly tokenCounts: readonly number[];
+  /** Indexes of the texts that were cut to the model's token limit. */
+  readonly truncated: readonly number[];
+  /** Admission to the start of the first batch. */
+  readonly queueMs: number;
+  /** Start of the first batch to the end of the last. */
+  readonly batchMs: number;
+}
+
+export interface EmbedderLimits {
+  /** Inputs of one call: more would never fit into the queue. */
+  readonly callInputsMax: number;
+  /** UTF-8 bytes of one text: bounds the time of a tokenizer. */
+  readonly textBytesMax: number;
+}
+
+export interface EmbedderOptions {
+  readonly dispatcher: Pick<Dispatcher, "submit">;
+  readonly names: ModelNames;
+  /** The model's own name and, once a worker has loaded it, what it is. */
+  readonly served: { readonly name: string; info(): ModelInfo | undefined };
+  readonly limits: EmbedderLimits;
+}
+
+/** Tokens assumed as the longest input until a worker has told the model's limit. */
+const TOKENS_MAX_UNTIL_KNOWN = 512;
+
+export function createEmbedder({ dispatcher, names, served, limits }: EmbedderOptions): Embedder {
+  const cost = createTokenCost();
+  return {
+    async embed(call) {
+      const model = names.resolve(call.model);
+      checkTexts(call.texts, limits);
+      const tokensMax = served.info()?.maxTokens ?? TOKENS_MAX_UNTIL_KNOWN;
+      const inputTokens = call.texts.map((text) => cost.estimate(text, tokensMax));
+      const { texts, normalize, deadlineAtMs, signal } = call;
+      const pooling = call.pooling ?? "default";
+      const result = await dispatcher.submit({ model, pooling, normalize, texts, inputTokens, deadlineAtMs, signal });
+      const truncated = new Set(result.truncated);
+      for (const [index, actual] of result.tokenCounts.entries()) {
+        const estimated = inputTokens[index] ?? 0;
+        // A count that a limit has cut says nothing about the text behind the cut.
+        if (!truncated.has(index) && estimated < tokensMax) cost.learn(estimated, actual);
+      }
+      const { data, dimensions, ...facts } = result;
+      return { model, vectors: { rows: texts.length, dimensions, data }, ...facts };
+    },
+    models: () => [{ name: served.name, aliases: names.aliases, info: served.info() }],
+  };
+}
+
+function checkTexts(texts: readonly string[], limits: EmbedderLimits): void {
+  if (texts.length === 0) throw new AppError("empty_input", { param: "text" });
+  if (texts.length > limits.callInputsMax) {
+    const message = `${texts.length} texts in one call; the limit is ${limits.callInputsMax}.`;
+    throw new AppError("too_many_inputs", { param: "text", message });
+  }
+  for (const [index, text] of texts.entries()) {
+    if (exceedsBytes(text, limits.textBytesMax)) {
+      const message = `The text has more than ${limits.textBytesMax} bytes, which is the limit.`;
+      throw new AppError("input_too_long", { param: `text[${index}]`, message });
+    }
+    if (!text.isWellFormed()) throw new AppError("invalid_unicode", { param: `text[${index}]` });
+  }
+}
+
+/** A code unit takes one to three bytes, so most texts need no counting. */
+function exceedsBytes(text: string, bytesMax: number): boolean {
+  return text.length > bytesMax || (text.length * 3 > bytesMax && new TextEncoder().encode(text).byteLength > bytesMax);
+}

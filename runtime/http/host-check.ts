@@ -1,0 +1,33 @@
+import { AppError } from "../errors.ts";
+
+const HOST_HEADER = /^(?:\[[\da-f:.]+\]|[\w.-]+)(?::\d{1,5})?$/i;
+
+/**
+ * Throws unless the request names this host, so that a web page whose own name was pointed at our address (DNS rebinding)
+ * reaches nothing. The URL counts as well as the Host header: an absolute-form request may have both.
+ *
+ * `allowedHosts`: names besides those of the loopback; ports are ignored; `*` allows all.
+ */
+export function checkHost(request: Request, allowedHosts: readonly string[]): void {
+  const header = request.headers.get("host");
+  if (header !== null && !HOST_HEADER.test(header)) throw new AppError("invalid_host");
+  const names = [hostnameOf(request.url), ...(header === null ? [] : [hostnameOf(`http://${header}`)])];
+  if (allowedHosts.includes("*")) return;
+  const allowed = names.every((name) => isLoopback(name) || allowedHosts.some((host) => isSameHost(host, name)));
+  if (!allowed) throw new AppError("host_not_allowed");
+}
+
+/** Whether only this machine can reach it: `localhost`, `*.localhost`, 127.0.0.0/8, `[::1]`. */
+export function isLoopback(hostname: string): boolean {
+  return /^(?:(?:.+\.)?localhost|127(?:\.\d{1,3}){3}|\[::1\])$/.test(hostname);
+}
+
+function isSameHost(allowed: string, hostname: string): boolean {
+  return URL.canParse(`http://${allowed}`) && hostnameOf(`http://${allowed}`) === hostname;
+}
+
+/** Lower case, without port or trailing dot, IPv4 in four decimals. */
+function hostnameOf(url: string): string {
+  if (!URL.canParse(url)) throw new AppError("invalid_host");
+  return new URL(url).hostname.replace(/\.$/, "");
+}

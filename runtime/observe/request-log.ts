@@ -1,0 +1,69 @@
+import type { Logger } from "pino";
+
+/** What is known of a request when its answer begins: no text, no vector, no header. */
+export interface RequestLine {
+  readonly id: string;
+  readonly method: string;
+  readonly route: string;
+  readonly kind: "function" | "operation" | "unmatched";
+  readonly status: number;
+  readonly ms: number;
+  readonly error: { readonly code: string; readonly param: string | undefined; readonly cause?: unknown } | undefined;
+  readonly embedded: RequestWork | undefined;
+}
+
+export interface RequestWork {
+  readonly texts: number;
+  readonly tokens: number;
+  readonly queueMs: number;
+  readonly batchMs: number;
+}
+
+/** Failures of code, which only the log explains. */
+const EXPLAINED: readonly string[] = ["internal_error", "function_error", "function_failed", "worker_failed"];
+
+/** One line for a request: debug for probes and scrapes, error with the stack where code failed, else info. */
+export function logRequest(logger: Logger, line: RequestLine): void {
+  const { id, method, route, status, error, embedded } = line;
+  const fields = {
+    id,
+    method,
+    route,
+    status,
+    ms: round(line.ms),
+    ...(embedded !== undefined && {
+      texts: embedded.texts,
+      tokens: embedded.tokens,
+      queueMs: round(embedded.queueMs),
+      batchMs: round(embedded.batchMs),
+    }),
+    ...(error !== undefined && { code: error.code }),
+    ...(error?.param !== undefined && { param: error.param }),
+  };
+  if (error !== undefined && EXPLAINED.includes(error.code)) {
+    logger.error({ ...fields, stack: describeFailure(error.cause) }, "request");
+  } else if (line.kind === "operation") logger.debug(fields, "request");
+  else logger.info(fields, "request");
+}
+
+function round(ms: number): number {
+  return Math.round(ms * 100) / 100;
+}
+
+const STACK_CHARACTERS_MAX = 8_192;
+
+/** The stack, and those of its causes. A value that is no Error may be anything, a text too, so only its type is told. */
+export function describeFailure(thrown: unknown): string {
+  const parts: string[] = [];
+  let failure = thrown;
+  try {
+    while (failure instanceof Error && parts.length < 5) {
+      parts.push(failure.stack ?? failure.message);
+      failure = failure.cause;
+    }
+  } catch {
+    // A getter of the error threw.
+  }
+  if (parts.length === 0) parts.push(`a value of type ${thrown === null ? "null" : typeof thrown} was thrown`);
+  return parts.join("\ncaused by: ").slice(0, STACK_CHARACTERS_MAX);
+}

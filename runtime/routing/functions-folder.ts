@@ -1,0 +1,166 @@
+import { execFile } from "node:child_process";
+import { readdir, realpath } from "node:fs/promises";
+import { join, relative, sep } from "node:path";
+import { pathToFileURL } from "node:url";
+import type { Handler } from "../../functions/_types.ts";
+import type { Clock } from "../clock.ts";
+import { AppError } from "../errors.ts";
+import type { Route } from "./route-table.ts";
+
+export interface FunctionsFolderOptions {
+  readonly folder: string;
+  readonly clock: Clock;
+  /** How long a file may take to load: its top-level await may never end. */
+  readonly loadTimeoutMs: number;
+}
+
+/** The folder cannot be served as it is; each problem names its file. */
+export class FunctionsFolderError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join("\n"));
+    this.name = "FunctionsFolderError";
+    this.problems = problems;
+  }
+}
+
+/**
+ * One route per file, by the file-name grammar of Pages: `index`, `[id]`, `[[path]]`; what begins with `_` or `.` is private.
+ *
+ * A file that cannot be loaded still has its route, whose handler is then the failure: `message` says file, line and reason.
+ * Throws FunctionsFolderError, with every problem at once, where a file's name or place is wrong.
+ */
+export async function loadFunctions(options: FunctionsFolderOptions): Promise<readonly Route[]> {
+  const root = await realpath(options.folder).catch(() => {
+    throw new FunctionsFolderError([`There is no folder ${options.folder}`]);
+  });
+  const found = await findFiles(root);
+  if (found.problems.length > 0) throw new FunctionsFolderError(found.problems);
+  return Promise.all(found.files.map((file) => loadRoute(file, options)));
+}
+
+interface FunctionFile {
+  /** Under the root, with slashes: `api/v1/embed.ts`. */
+  readonly name: string;
+  /** Where it really is: a link is followed once, here. */
+  readonly path: string;
+}
+
+async function findFiles(root: string): Promise<{ files: readonly FunctionFile[]; problems: readonly string[] }> {
+  const files: FunctionFile[] = [];
+  const problems: string[] = [];
+  const entries = await readdir(root, { recursive: true, withFileTypes: true });
+  for (const entry of entries) {
+    const path = join(entry.parentPath, entry.name);
+    const name = relative(root, path).split(sep).join("/");
+    const problem = problemOf(name);
+    if (problem !== undefined) problems.push(problem);
+    if (isPrivate(name)) continue;
+    if (entry.isSymbolicLink()) {
+      const target = await realpath(path).catch(() => undefined);
+      if (target === undefined || !target.startsWith(root + sep)) {
+        problems.push(`${name} is a link that leads out of the functions folder`);
+      } else if (SOURCE.test(name)) files.push({ name, path: target });
+    } else if (entry.isFile() && SOURCE.test(name)) files.push({ name, path });
+  }
+  return { files: files.toSorted((a, b) => (a.name < b.name ? -1 : 1)), problems: problems.toSorted() };
+}
+
+const SOURCE = /(?<!\.d)\.(?:ts|js|mjs)$/;
+const SEGMENT = /^(?:[\w-]+|\[[\w-]+\])$/;
+const LAST_SEGMENT = /^(?:[\w-]+|\[[\w-]+\]|\[\[[\w-]+\]\])$/;
+
+function isPrivate(name: string): boolean {
+  return name.split("/").some((part) => part.startsWith("_") || part.startsWith("."));
+}
+
+function problemOf(name: string): string | undefined {
+  const file = name.split("/").at(-1) ?? "";
+  if (/^_(?:middleware\.(?:ts|js|mjs)|routes\.json)$/.test(file)) {
+    return `${name} belongs to Pages and would do nothing here: share code through a private file instead`;
+  }
+  if (isPrivate(name) || !SOURCE.test(name)) return undefined;
+  const segments = name.replace(SOURCE, "").split("/");
+  const last = segments.pop() ?? "";
+  if (segments.every((segment) => SEGMENT.test(segment)) && LAST_SEGMENT.test(last)) return undefined;
+  return `${JSON.stringify(name)} cannot be a route: names hold letters, digits, _ and -, or are [name], or [[name]] at the end`;
+}
+
+/** `api/v1/index.ts` → `/api/v1`. */
+function toPattern(name: string): string {
+  const path = `/${name.replace(SOURCE, "")}`.replace(/\/index$/, "");
+  return path === "" ? "/" : path;
+}
+
+async function loadRoute(file: FunctionFile, options: FunctionsFolderOptions): Promise<Route> {
+  const route = { pattern: toPattern(file.name), file: file.name };
+  try {
+    const module = await importInTime(file, options);
+    return { ...route, methods: readMethods(module), handler: readHandler(module) };
+  } catch (cause) {
+    const message = `${await locate(file, cause)}: ${cause instanceof Error ? cause.message : String(cause)}`;
+    return {
+      ...route,
+      methods: undefined,
+      handler: new AppError("function_failed", { cause: new Error(message, { cause }) }),
+    };
+  }
+}
+
+async function importInTime(
+  file: FunctionFile,
+  { clock, loadTimeoutMs }: FunctionsFolderOptions,
+): Promise<Readonly<Record<string, unknown>>> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = clock.setTimer(clock.nowMs() + loadTimeoutMs, () => {
+    reject(new Error(`it did not finish loading in ${loadTimeoutMs} ms; does a top-level await never end?`));
+  });
+  try {
+    return await Promise.race([import(pathToFileURL(file.path).href) as Promise<Record<string, unknown>>, late]);
+  } finally {
+    timer.clear();
+  }
+}
+
+const METHOD_EXPORT = /^(?:onRequest\w*|GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)$/;
+
+function readHandler(module: Readonly<Record<string, unknown>>): Handler {
+  const handler = module["default"];
+  if (typeof handler === "object" && handler !== null && "fetch" in handler && typeof handler.fetch === "function") {
+    return handler as Handler;
+  }
+  const method = Object.keys(module).find((name) => METHOD_EXPORT.test(name));
+  const wanted = "write `export default { fetch(request, env, context) { … } }`";
+  if (method !== undefined) throw new TypeError(`it exports ${method}, which is not supported: ${wanted}`);
+  throw new TypeError(`it has no default export with a \`fetch\` method: ${wanted}`);
+}
+
+function readMethods(module: Readonly<Record<string, unknown>>): readonly string[] | undefined {
+  const methods: unknown = module["methods"];
+  if (methods === undefined) return undefined;
+  if (Array.isArray(methods) && methods.length > 0 && methods.every((method) => /^[A-Z]+$/.test(String(method)))) {
+    return methods.map(String);
+  }
+  throw new TypeError('`methods` must be a list such as ["GET", "POST"]');
+}
+
+/** `api/embed.ts:3`, as far as it can be told. */
+async function locate(file: FunctionFile, cause: unknown): Promise<string> {
+  const stack = cause instanceof Error ? (cause.stack ?? "") : "";
+  const line =
+    lineIn(stack, file) ?? (cause instanceof SyntaxError ? lineIn(await checkSyntax(file), file) : undefined);
+  return line === undefined ? file.name : `${file.name}:${line}`;
+}
+
+function lineIn(text: string, { path }: FunctionFile): string | undefined {
+  const at = text.indexOf(path);
+  return at === -1 ? undefined : /^:(\d+)/.exec(text.slice(at + path.length))?.[1];
+}
+
+/** What `node --check` says, which names the line of a syntax error; the error that `import` throws does not. */
+async function checkSyntax(file: FunctionFile): Promise<string> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, ["--check", file.path], { timeout: 5_000 }, (_, __, stderr) => resolve(stderr));
+  });
+}

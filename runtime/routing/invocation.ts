@@ -1,0 +1,192 @@
+import type { ExecutionContext, Handler } from "../../functions/_types.ts";
+import type { Clock } from "../clock.ts";
+import type { Embedder, EmbedResult } from "../embedder/embedder.ts";
+import { AppError } from "../errors.ts";
+import { type AiLimits, bindAi } from "./ai-binding.ts";
+import { createBackgroundWork } from "./background-work.ts";
+import { errorResponse, toAppError } from "./error-response.ts";
+
+export interface InvokerOptions {
+  readonly embedder: Embedder;
+  readonly clock: Clock;
+  /** What functions find in `env` beside `AI`. */
+  readonly vars: Readonly<Record<string, unknown>>;
+  readonly limits: AiLimits;
+  /** Deadline of a request that asks for none. */
+  readonly requestTimeoutMs: number;
+  /** Longest deadline that a request may ask for. */
+  readonly requestTimeoutMsMax: number;
+  /** How long work may go on that was handed to `waitUntil`. */
+  readonly waitUntilMs: number;
+  /** Told of each call that gave vectors. */
+  readonly onEmbedded?: (result: EmbedResult) => void;
+  /** Told of work handed to `waitUntil` that failed or did not end. */
+  readonly onBackgroundFailure?: (invocationId: string, cause: unknown) => void;
+}
+
+/** One request, on its way to one handler. */
+export interface Invocation {
+  readonly id: string;
+  readonly handler: Handler;
+  readonly params: ExecutionContext["params"];
+  /** Method, URL, headers and signal; its body is not read. */
+  readonly request: Request;
+  /** The whole body; undefined for a request without one. */
+  readonly body: Uint8Array<ArrayBuffer> | undefined;
+  /** On the host's Clock; the deadline counts from here. */
+  readonly arrivedAtMs: number;
+}
+
+/** What came of it. */
+export interface InvocationResult {
+  readonly response: Response;
+  /** Set where `response` is our answer to a failure. */
+  readonly error: AppError | undefined;
+  readonly embedded: EmbedTally;
+}
+
+/** Sums over the calls of one invocation; the times are the longest, as its calls may run side by side. */
+export interface EmbedTally {
+  readonly texts: number;
+  readonly tokens: number;
+  readonly queueMs: number;
+  readonly batchMs: number;
+}
+
+export interface Invoker {
+  /** Runs the handler; never rejects. */
+  invoke(invocation: Invocation): Promise<InvocationResult>;
+  /** Ends all that still runs: their signals abort, their clients get 503 `draining`. */
+  abortAll(): void;
+  /** Resolves when no work handed to `waitUntil` is left. */
+  idle(): Promise<void>;
+}
+
+export const TIMEOUT_HEADER = "x-request-timeout-ms";
+
+/** The queue has the same deadline and knows better where the call was, so it may answer first. */
+const DEADLINE_GRACE_MS = 10;
+
+/** Runs handlers, each under its own deadline and signal. */
+export function createInvoker(options: InvokerOptions): Invoker {
+  const { clock } = options;
+  const running = new Set<AbortController>();
+  const background = createBackgroundWork({
+    clock,
+    waitUntilMs: options.waitUntilMs,
+    failed: (id, cause) => options.onBackgroundFailure?.(id, cause),
+  });
+
+  async function invoke(invocation: Invocation): Promise<InvocationResult> {
+    const { id, handler, request } = invocation;
+    const controller = new AbortController();
+    let tally: EmbedTally = { texts: 0, tokens: 0, queueMs: 0, batchMs: 0 };
+    let isOver = false;
+    let timer: { clear(): void } | undefined;
+    try {
+      const deadlineAtMs = invocation.arrivedAtMs + readTimeoutMs(request.headers, options);
+      followClient(request.signal, controller);
+      controller.signal.throwIfAborted();
+      running.add(controller);
+      timer = clock.setTimer(deadlineAtMs + DEADLINE_GRACE_MS, () => {
+        controller.abort(new AppError("deadline_exceeded", { param: "in_flight" }));
+      });
+      const scope = {
+        // What goes on after the answer has a deadline of its own.
+        deadlineAtMs: () => (isOver ? clock.nowMs() + options.requestTimeoutMs : deadlineAtMs),
+        signal: controller.signal,
+        embedded(result: EmbedResult) {
+          if (!isOver) tally = addTo(tally, result);
+          options.onEmbedded?.(result);
+        },
+      };
+      const env = Object.freeze({ ...options.vars, AI: bindAi(options.embedder, scope, options.limits) });
+      const context: ExecutionContext = {
+        params: invocation.params,
+        waitUntil: background.createWaitUntil(id, () => isOver),
+        passThroughOnException() {},
+      };
+      // In a function of its own, so that a handler that throws at once rejects too.
+      const run = async (): Promise<unknown> => handler.fetch(toRequest(invocation, controller.signal), env, context);
+      const response = checkResponse(await unlessAborted(run(), controller.signal));
+      return { response, error: undefined, embedded: tally };
+    } catch (thrown) {
+      const isAborted = controller.signal.aborted;
+      const error = toAppError(isAborted ? controller.signal.reason : thrown, "function_error");
+      return { response: errorResponse(error), error, embedded: tally };
+    } finally {
+      isOver = true;
+      timer?.clear();
+      running.delete(controller);
+    }
+  }
+
+  return {
+    invoke,
+    abortAll() {
+      for (const controller of running) controller.abort(new AppError("draining"));
+    },
+    idle: () => background.idle(),
+  };
+}
+
+function readTimeoutMs(headers: Headers, options: InvokerOptions): number {
+  const value = headers.get(TIMEOUT_HEADER);
+  if (value === null) return options.requestTimeoutMs;
+  if (!/^0*[1-9]\d*$/.test(value)) {
+    const message = `${TIMEOUT_HEADER} must be a whole number of milliseconds, 1 or more.`;
+    throw new AppError("invalid_request", { param: TIMEOUT_HEADER, message });
+  }
+  return Math.min(Number(value), options.requestTimeoutMsMax);
+}
+
+/** Also after the handler has returned: the client may go away while its answer streams. */
+function followClient(client: AbortSignal, controller: AbortController): void {
+  const leave = (): void => controller.abort(new AppError("client_gone"));
+  if (client.aborted) leave();
+  else client.addEventListener("abort", leave, { once: true });
+}
+
+/** A Request of the platform's own class, which the handler may clone and copy; a server's look-alike may not bear that. */
+function toRequest({ request, body }: Invocation, signal: AbortSignal): Request {
+  // HEAD is GET whose answer is not sent, which functions need not know.
+  const method = request.method === "HEAD" ? "GET" : request.method;
+  return new Request(request.url, { method, headers: request.headers, signal, ...(body !== undefined && { body }) });
+}
+
+async function unlessAborted(answer: Promise<unknown>, signal: AbortSignal): Promise<unknown> {
+  let leave = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    leave = () => reject(signal.reason);
+    signal.addEventListener("abort", leave, { once: true });
+    if (signal.aborted) leave();
+  });
+  try {
+    return await Promise.race([answer, aborted]);
+  } finally {
+    signal.removeEventListener("abort", leave);
+    // Nobody will read what comes too late.
+    if (signal.aborted) answer.then(cancelBody, () => {});
+  }
+}
+
+function cancelBody(late: unknown): void {
+  if (late instanceof Response && !late.bodyUsed) late.body?.cancel().catch(() => {});
+}
+
+/** Throws where the handler's value cannot be sent. */
+function checkResponse(value: unknown): Response {
+  if (!(value instanceof Response)) throw new TypeError("The function returned no Response.");
+  if (value.bodyUsed || value.body?.locked === true) throw new TypeError("The function returned a used Response.");
+  if (value.status < 200) throw new TypeError(`The function returned a Response of status ${value.status}.`);
+  return value;
+}
+
+function addTo(tally: EmbedTally, result: EmbedResult): EmbedTally {
+  return {
+    texts: tally.texts + result.tokenCounts.length,
+    tokens: tally.tokens + result.tokenCounts.reduce((sum, tokens) => sum + tokens, 0),
+    queueMs: Math.max(tally.queueMs, result.queueMs),
+    batchMs: Math.max(tally.batchMs, result.batchMs),
+  };
+}

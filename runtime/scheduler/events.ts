@@ -1,0 +1,108 @@
+/** The scheduler's vocabulary: events go in, commands come out. This file and its neighbours import nothing from outside. */
+
+export type CallId = number;
+export type BatchId = number;
+export type WorkerId = string;
+
+/** A call as the scheduler sees it: cost in estimated tokens per input, never the texts. */
+export interface Call {
+  readonly id: CallId;
+  /** What inputs must agree on to share a batch: model, pooling, normalisation. */
+  readonly batchKey: string;
+  /** One positive integer per input. */
+  readonly inputTokens: readonly number[];
+  readonly deadlineAtMs: number;
+}
+
+/** One input of one call: the smallest thing that waits, runs or fails. */
+export interface InputRef {
+  readonly callId: CallId;
+  readonly index: number;
+}
+
+/** Inputs that run together; `paddedTokens` is longest × count, the cost of the padded forward pass. */
+export interface Batch {
+  readonly id: BatchId;
+  readonly batchKey: string;
+  readonly inputs: readonly InputRef[];
+  readonly paddedTokens: number;
+}
+
+export type RejectReason =
+  | "queue_full"
+  | "starting"
+  | "no_worker"
+  | "worker_failed"
+  | "deadline_exceeded"
+  | "draining"
+  | "poison_input";
+
+/** Where a call was when its deadline passed. */
+export type DeadlinePhase = "queued" | "in_flight";
+
+/** What happened, and when (`atMs`, one monotonic clock). */
+export type SchedulerEvent = { readonly atMs: number } & (
+  | { readonly type: "call_submitted"; readonly call: Call }
+  | { readonly type: "call_aborted"; readonly callId: CallId }
+  | { readonly type: "worker_ready"; readonly workerId: WorkerId; readonly permits: number }
+  | { readonly type: "worker_lost"; readonly workerId: WorkerId }
+  /** `failedInputs`: positions in `batch.inputs` that gave no valid vector (the worker lives, the neighbours are fine). */
+  | { readonly type: "batch_finished"; readonly batchId: BatchId; readonly failedInputs: readonly number[] }
+  /** The whole batch gave nothing, the worker lives. A batch of a lost worker gets no event of its own: `worker_lost` covers it. */
+  | { readonly type: "batch_failed"; readonly batchId: BatchId }
+  | { readonly type: "timer_fired" }
+  | { readonly type: "drain_requested"; readonly graceMs: number }
+);
+
+/** What the dispatcher must now do, in order. */
+export type SchedulerCommand =
+  | { readonly type: "run_batch"; readonly workerId: WorkerId; readonly batch: Batch }
+  | { readonly type: "complete_call"; readonly callId: CallId }
+  | {
+      readonly type: "reject_call";
+      readonly callId: CallId;
+      readonly reason: RejectReason;
+      /** 0 where the reason carries no retry advice. */
+      readonly retryAfterMs: number;
+      readonly inputIndex?: number;
+      readonly phase?: DeadlinePhase;
+    }
+  /** The worker's batch is overdue. It is lost from now on, without waiting for `worker_lost`; late answers of its batches are ignored. */
+  | { readonly type: "discard_worker"; readonly workerId: WorkerId }
+  /** Replaces the one timer. */
+  | { readonly type: "set_timer"; readonly atMs: number }
+  | { readonly type: "announce_drained" };
+
+/** The queueing policy as a state machine: starts nothing, reads no clock, holds no text; same events and random numbers, same commands. */
+export interface Scheduler {
+  handle(event: SchedulerEvent): readonly SchedulerCommand[];
+  snapshot(): SchedulerSnapshot;
+}
+
+/** At any instant queueInputs + flyingInputs + doneInputs = liveInputs: no input of an unsettled call is lost or doubled. */
+export interface SchedulerSnapshot {
+  readonly queueInputs: number;
+  readonly flyingInputs: number;
+  readonly doneInputs: number;
+  readonly liveInputs: number;
+  readonly queueTokens: number;
+  readonly liveCalls: number;
+  readonly freePermits: number;
+  readonly flights: number;
+  readonly readyWorkers: number;
+  readonly draining: boolean;
+}
+
+export interface BatchBudget {
+  readonly inputsMax: number;
+  readonly paddedTokensMax: number;
+}
+
+export interface SchedulerLimits extends BatchBudget {
+  readonly queueInputsMax: number;
+  readonly queueTokensMax: number;
+  /** A flight older than this is overdue: its worker is discarded. Counted from when the worker came to it, for one that waited behind another. */
+  readonly batchTimeoutMs: number;
+  /** Lost workers and failed batches after which an input that fails alone is refused as `worker_failed`, where it cannot be called poison because every batch fails. */
+  readonly attemptsMax: number;
+}

@@ -1,0 +1,64 @@
+import type { Input, LiveCall } from "./call-queue.ts";
+import { Deadlines } from "./deadlines.ts";
+import type { CallId } from "./events.ts";
+
+/** The calls that have not settled, and where their inputs are: what is neither flying nor done waits in the queue. */
+export class LiveCalls {
+  inputs = 0;
+  flyingInputs = 0;
+  doneInputs = 0;
+  readonly #calls = new Map<CallId, LiveCall>();
+  readonly #deadlines = new Deadlines();
+
+  get count(): number {
+    return this.#calls.size;
+  }
+
+  add(call: LiveCall): void {
+    this.#calls.set(call.id, call);
+    this.#deadlines.add(call);
+    this.inputs += call.inputs.length;
+  }
+
+  get(id: CallId): LiveCall | undefined {
+    return this.#calls.get(id);
+  }
+
+  /** In order of arrival; a call may settle while it is visited. */
+  all(): Iterable<LiveCall> {
+    return this.#calls.values();
+  }
+
+  /** The call that expires first. */
+  firstToExpire(): LiveCall | undefined {
+    return this.#deadlines.first();
+  }
+
+  /** Takes the call out of every account. */
+  settle(call: LiveCall): void {
+    call.settled = true;
+    this.#calls.delete(call.id);
+    this.#deadlines.callSettled();
+    this.inputs -= call.inputs.length;
+    this.flyingInputs -= call.flying;
+    this.doneInputs -= call.done;
+  }
+
+  /** These inputs now run. */
+  takeOff(inputs: readonly Input[]): void {
+    for (const { call } of inputs) call.flying += 1;
+    this.flyingInputs += inputs.length;
+  }
+
+  /** One input of the call runs no longer. */
+  land(call: LiveCall): void {
+    call.flying -= 1;
+    this.flyingInputs -= 1;
+  }
+
+  /** One input of the call has its vector. */
+  finishInput(call: LiveCall): void {
+    call.done += 1;
+    this.doneInputs += 1;
+  }
+}

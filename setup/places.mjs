@@ -1,0 +1,28 @@
+import path from "node:path";
+
+/**
+ * Where the set-up reads and writes, from the folder of package.json.
+ *
+ * @typedef {ReturnType<typeof placesIn>} Places
+ */
+
+/** @param {string} root */
+export function placesIn(root) {
+  const state = path.join(root, ".embedge");
+  const python = path.join(state, "python");
+  return {
+    root,
+    /** Everything that the set-up makes besides node_modules; git ignores it. */
+    state,
+    stateFile: path.join(state, "setup.json"),
+    lockFile: path.join(state, "setup.lock"),
+    temporary: path.join(state, "tmp"),
+    node24: path.join(state, "node24"),
+    nodeModules: path.join(root, "node_modules"),
+    nodeLink: path.join(root, "node_modules/.bin/node"),
+    python,
+    pythonBinary: path.join(python, "bin/python"),
+    blas: path.join(state, "blas/libcblas.so"),
+    models: path.join(state, "models"),
+  };
+}

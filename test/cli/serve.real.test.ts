@@ -1,0 +1,95 @@
+import { createServer, type AddressInfo } from "node:net";
+import { once } from "node:events";
+import { expect, test } from "vitest";
+import { isRunning } from "../doubles/pool-recorder.ts";
+import { serveWithFakeWorkers } from "../doubles/served-cli.ts";
+import { until } from "../doubles/wait.ts";
+
+test("a start prints the address, the model, the pool, and a curl line that works", async () => {
+  await using served = serveWithFakeWorkers();
+  const said = await served.untilSaid("/api/v1/embed");
+  const url = await served.url();
+  expect(said).toContain(`embedge is ready on ${url}`);
+  expect(said).toMatch(/model +embedge-serve-\w+: 8 dimensions, inputs up to 256 tokens, mean pooling/);
+  expect(said).toMatch(/pool +2 workers, 4 permits, cpu/);
+  const [, address = "", body = ""] = /curl -s (\S+) -d '(.+)'/.exec(said) ?? [];
+  const headers = { "content-type": "application/x-www-form-urlencoded" };
+  const answer = await fetch(address, { method: "POST", headers, body });
+  expect(await answer.json()).toMatchObject({ dimension: 8 });
+});
+
+test("a port that is taken is named, and no worker is started: 69 (C09)", async () => {
+  const other = createServer().listen(0, "127.0.0.1");
+  await once(other, "listening");
+  const { port } = other.address() as AddressInfo;
+  await using served = serveWithFakeWorkers({}, ["--port", String(port)]);
+  expect(await served.exited).toEqual([69, null]);
+  expect(served.logged()).toContain(`Port ${port} of 127.0.0.1`);
+  expect(served.logged()).toContain(`--port ${port + 1}`);
+  expect(served.workerPids()).toEqual([]);
+  other.close();
+});
+
+test("a model that is not there: 66 (C08)", async () => {
+  await using served = serveWithFakeWorkers({}, ["--model", "/nowhere/model"]);
+  expect(await served.exited).toEqual([66, null]);
+  expect(served.workerPids()).toEqual([]);
+});
+
+test.each(["SIGTERM", "SIGINT"] as const)("%s finishes what runs, then ends with 0 (C12)", async (signal) => {
+  await using served = serveWithFakeWorkers();
+  await served.untilSaid("ready on");
+  const answer = served.post("fault:hold:1000");
+  await until("it runs", async () => (await served.batchesStarted()) === 1);
+  served.child.kill(signal);
+  expect((await answer).status).toBe(200);
+  expect(await served.exited).toEqual([0, null]);
+  expect(served.workerPids().filter(isRunning)).toEqual([]);
+});
+
+test.each([
+  ["SIGTERM", 143],
+  ["SIGINT", 130],
+] as const)("a second %s ends at once: %i (C12)", async (signal, exitCode) => {
+  await using served = serveWithFakeWorkers();
+  await served.untilSaid("ready on");
+  served.post("fault:stall").catch(() => {});
+  served.child.kill(signal);
+  await served.untilSaid("once more ends at once");
+  served.child.kill(signal);
+  expect(await served.exited).toEqual([exitCode, null]);
+  await until("the workers are gone", () => !served.workerPids().some(isRunning));
+});
+
+test("SIGTERM while the model loads ends at once with 0 and leaves no worker (C13)", async () => {
+  await using served = serveWithFakeWorkers({ start: "never_ready" });
+  await until("both workers have started", () => served.workerPids().length === 2);
+  const atMs = performance.now();
+  served.child.kill("SIGTERM");
+  expect(await served.exited).toEqual([0, null]);
+  expect(performance.now() - atMs).toBeLessThan(5_000);
+  expect(served.workerPids().filter(isRunning)).toEqual([]);
+});
+
+test("the host lives on when nobody reads its output (C15)", async () => {
+  await using served = serveWithFakeWorkers();
+  const url = await served.url();
+  served.child.stdout?.destroy();
+  served.child.stderr?.destroy();
+  for (const text of ["one", "two", "three"]) expect((await served.post(text)).status).toBe(200);
+  expect(await (await fetch(`${url}/readyz`)).json()).toMatchObject({ status: "ready" });
+});
+
+test("SIGHUP without a terminal is no reason to end (C14)", async () => {
+  await using served = serveWithFakeWorkers();
+  await served.untilSaid("ready on");
+  served.child.kill("SIGHUP");
+  await served.untilSaid("restart to change them");
+  expect((await served.post("still here")).status).toBe(200);
+});
+
+test("while no worker starts, the reason is printed once, and the host goes on trying (W09)", async () => {
+  await using served = serveWithFakeWorkers({ start: "start_failed", badStarts: 4 });
+  const said = await served.untilSaid("ready on");
+  expect(said.match(/there is no config\.json/g)).toHaveLength(1);
+});

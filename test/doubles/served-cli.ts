@@ -1,0 +1,108 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import type { FakeWorkerScript } from "./fake-python-worker.ts";
+import { isRunning } from "./pool-recorder.ts";
+import { until } from "./wait.ts";
+
+/** `embedge serve` as a process of its own, over fake workers. */
+export interface ServedCli extends AsyncDisposable {
+  readonly child: ChildProcess;
+  /** What it told people on stdout so far. */
+  said(): string;
+  /** What it wrote to stderr so far: log lines, or why it does not start. */
+  logged(): string;
+  /** Resolves with the text, once it stands in `said()`. */
+  untilSaid(text: string): Promise<string>;
+  /** The address, once the host listens. */
+  url(): Promise<string>;
+  post(text: string): Promise<Response>;
+  /** By its own metrics. */
+  batchesStarted(): Promise<number>;
+  /** Every worker process ever started. */
+  workerPids(): readonly number[];
+  /** Resolves with exit code and signal. */
+  readonly exited: Promise<readonly [code: number | null, signal: string | null]>;
+}
+
+const runtime = path.join(import.meta.dirname, "../../runtime/cli.ts");
+const fakeWorker = path.join(import.meta.dirname, "fake-python-worker.ts");
+
+/** Starts it on a free port with two workers that follow `script`. */
+export function serveWithFakeWorkers(script: FakeWorkerScript = {}, args: readonly string[] = []): ServedCli {
+  const folder = mkdtempSync(path.join(os.tmpdir(), "embedge-serve-"));
+  writeModel(folder, script);
+  const child = spawn(process.execPath, [runtime, "serve", "--port", "0", "--workers", "2", ...args], {
+    cwd: path.join(import.meta.dirname, "../.."),
+    env: {
+      PATH: process.env["PATH"],
+      EMBEDGE_MODEL: folder,
+      EMBEDGE_POOL_PYTHON: writeInterpreter(folder),
+      EMBEDGE_POOL_DEVICE: "cpu",
+      EMBEDGE_POOL_PIN: "off",
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let text = "";
+  let log = "";
+  child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
+    text += chunk;
+  });
+  child.stderr?.setEncoding("utf8").on("data", (chunk: string) => {
+    log += chunk;
+  });
+  const exited = once(child, "close").then(([code, signal]) => [code, signal] as const);
+  const said = (): string => text;
+  const url = (): Promise<string> => until("it listens", () => /http:\/\/[\d.]+:\d+/.exec(text)?.[0]);
+  const workerPids = (): readonly number[] => {
+    const starts = path.join(folder, "starts");
+    return existsSync(starts) ? readFileSync(starts, "utf8").trim().split("\n").map(Number) : [];
+  };
+  return {
+    child,
+    said,
+    logged: () => log,
+    untilSaid: (wanted) => until(`it says ${wanted}`, () => text.includes(wanted) && text),
+    url,
+    async post(input) {
+      const headers = { "content-type": "application/json" };
+      return fetch(`${await url()}/api/v1/embed`, {
+        method: "POST",
+        headers,
+        body: JSON.stringify({ texts: [input] }),
+      });
+    },
+    async batchesStarted() {
+      const metrics = await (await fetch(`${await url()}/metrics`)).text();
+      return Number(/^embedding_gil_wait_seconds_count\S* (\d+)/m.exec(metrics)?.[1] ?? 0);
+    },
+    workerPids,
+    exited,
+    async [Symbol.asyncDispose]() {
+      child.kill("SIGKILL");
+      await exited;
+      await until("its workers are gone", () => !workerPids().some(isRunning));
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
+
+/** As much of a model as the host looks at, and the fake worker's script. */
+function writeModel(folder: string, script: FakeWorkerScript): void {
+  for (const name of ["config.json", "tokenizer.json"]) writeFileSync(path.join(folder, name), "{}");
+  const header = Buffer.from("{}");
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  writeFileSync(path.join(folder, "model.safetensors"), Buffer.concat([length, header]));
+  writeFileSync(path.join(folder, "fake.json"), JSON.stringify(script));
+}
+
+/** Stands in for Python: takes `-I -u …/embed_worker/__main__.py` and runs the fake worker instead. */
+function writeInterpreter(folder: string): string {
+  const file = path.join(folder, "python");
+  writeFileSync(file, `#!/bin/sh\nshift 3\nexec "${process.execPath}" "${fakeWorker}" "$@"\n`);
+  chmodSync(file, 0o755);
+  return file;
+}

@@ -1,0 +1,292 @@
+import type {
+  BatchId,
+  CallId,
+  InputRef,
+  SchedulerCommand,
+  SchedulerEvent,
+  SchedulerLimits,
+  SchedulerSnapshot,
+  WorkerId,
+} from "../../runtime/scheduler/events.ts";
+import { type BookedCall, type BookedFlight, Books, law, paddedTokensOf, Violation } from "./books.ts";
+import { checkStart } from "./start-laws.ts";
+
+/** How the event at hand must end a call. */
+interface Due {
+  readonly outcome: "complete" | "poison_input" | "deadline_exceeded" | "draining";
+  /** Where the call was when the event came. */
+  readonly phase: "queued" | "in_flight";
+}
+
+type Rejection = Extract<SchedulerCommand, { readonly type: "reject_call" }>;
+
+/** Follows events and commands in its own books and throws a Violation as soon as a command or the snapshot does not fit. */
+export class Referee {
+  readonly books: Books = new Books();
+  readonly #limits: SchedulerLimits;
+  readonly #isPoison: (input: InputRef) => boolean;
+  readonly #due = new Map<CallId, Due>();
+  /** The call that the event submits, until it is refused or known to be admitted. */
+  #entering: BookedCall | undefined;
+  #lastFirstStart = -1;
+  #armedAtMs = Infinity;
+  #graceEndsAtMs = Infinity;
+  #everReady = false;
+  #draining = false;
+  #drained = 0;
+  #nowMs = 0;
+  /** The most that a batch cut during this event can have cost. */
+  #nextCostMax = 0;
+
+  constructor(limits: SchedulerLimits, isPoison: (input: InputRef) => boolean) {
+    this.#limits = limits;
+    this.#isPoison = isPoison;
+  }
+
+  check(event: SchedulerEvent, commands: readonly SchedulerCommand[], snapshot: SchedulerSnapshot): void {
+    this.#nowMs = event.atMs;
+    for (const { call } of this.books.open.values()) {
+      if (call.deadlineAtMs <= event.atMs) this.#mustEnd(call.id, "deadline_exceeded");
+    }
+    this.#follow(event);
+    this.#nextCostMax = 0;
+    for (const command of commands) {
+      this.#nextCostMax = Math.max(this.#nextCostMax, this.books.nextCost(this.#limits));
+      this.#obey(command);
+    }
+    this.#checkAdmission();
+    this.#checkNothingDue(event);
+    this.#checkNothingIdle();
+    this.#checkTimer();
+    this.#checkSnapshot(snapshot);
+  }
+
+  checkEnded(): void {
+    law(this.books.open.size === 0, "a call never settled");
+    law(this.books.queue.length === 0 && this.books.flyingInputs === 0, "an input was left behind");
+    law(this.#drained === 1, `drained was announced ${this.#drained} times`);
+  }
+
+  #follow(event: SchedulerEvent): void {
+    switch (event.type) {
+      case "call_submitted":
+        this.#entering = this.books.enter(event.call, this.#isPoison);
+        return;
+      case "call_aborted":
+        // One that expired in the same instant is refused first, and the abort finds nothing.
+        if (!this.#due.has(event.callId)) this.books.settle(event.callId, "aborted");
+        return;
+      case "worker_ready":
+        this.#everReady = true;
+        this.books.workers.set(event.workerId, { id: event.workerId, permits: event.permits, flights: [] });
+        return;
+      case "worker_lost":
+        return this.#loseWorker(event.workerId);
+      case "batch_finished":
+        return this.#finish(event.batchId, event.failedInputs);
+      case "batch_failed": {
+        const flight = this.books.endFlight(event.batchId, event.atMs);
+        if (flight !== undefined) this.#die(flight, flight.inputs.length === 1);
+        return;
+      }
+      case "timer_fired":
+        this.#armedAtMs = Infinity;
+        if (event.atMs >= this.#graceEndsAtMs) for (const id of this.books.open.keys()) this.#mustEnd(id, "draining");
+        return;
+      case "drain_requested":
+        this.#draining = true;
+        this.#graceEndsAtMs = Math.min(this.#graceEndsAtMs, event.atMs + event.graceMs);
+    }
+  }
+
+  /** The first reason counts; what waits of the call must not run any more, whatever else the event does. */
+  #mustEnd(callId: CallId, outcome: Due["outcome"]): void {
+    const inputs = this.books.open.get(callId)?.inputs ?? [];
+    const phase = inputs.every(({ place }) => place === "queued") ? "queued" : "in_flight";
+    if (!this.#due.has(callId)) this.#due.set(callId, { outcome, phase });
+    this.books.withdraw(callId);
+  }
+
+  #finish(batchId: BatchId, failedInputs: readonly number[]): void {
+    const flight = this.books.endFlight(batchId, this.#nowMs);
+    if (flight === undefined) return this.books.count("late answer");
+    const cost = paddedTokensOf(flight.inputs);
+    const msPerToken = (this.#nowMs - flight.runningFromMs) / cost;
+    this.books.slowestMsPerToken = Math.max(this.books.slowestMsPerToken, msPerToken);
+    for (const [position, input] of flight.inputs.entries()) {
+      const { call, inputs } = input.of;
+      if (!this.books.isOpen(input)) continue;
+      this.books.finish(input);
+      if (failedInputs.includes(position)) this.#mustEnd(call.id, "poison_input");
+      else if (inputs.every(({ place }) => place === "done")) this.#mustEnd(call.id, "complete");
+    }
+  }
+
+  #loseWorker(workerId: WorkerId): void {
+    const flights = this.books.workers.get(workerId)?.flights ?? [];
+    this.books.workers.delete(workerId);
+    for (const flight of flights) this.#die(flight, flights.length === 1 && flight.inputs.length === 1);
+  }
+
+  #die(flight: BookedFlight, alone: boolean): void {
+    this.books.die(flight, alone);
+    const { inputsMax, attemptsMax } = this.#limits;
+    const deathsMax = Math.max(Math.ceil(Math.log2(inputsMax)) + 2, attemptsMax);
+    for (const { deaths } of flight.inputs) law(deaths <= deathsMax, `an input died ${deaths} times`);
+    for (const id of this.#due.keys()) this.books.withdraw(id);
+  }
+
+  #obey(command: SchedulerCommand): void {
+    switch (command.type) {
+      case "run_batch": {
+        this.#checkAdmission();
+        const worker = this.books.worker(command.workerId);
+        checkStart(this.books, { worker, batch: command.batch, limits: this.#limits });
+        this.#checkOrder(this.books.queue.slice(0, command.batch.inputs.length));
+        return this.books.start(worker, command.batch, this.#nowMs);
+      }
+      case "complete_call":
+        law(this.#due.get(command.callId)?.outcome === "complete", "a call was completed without all its vectors");
+        return this.#settle(command.callId, "complete");
+      case "reject_call":
+        return this.#checkRejection(command);
+      case "discard_worker": {
+        const [oldest] = this.books.worker(command.workerId).flights;
+        const overdueAtMs = (oldest?.runningFromMs ?? Infinity) + this.#limits.batchTimeoutMs;
+        law(overdueAtMs <= this.#nowMs, "a worker was discarded in time");
+        this.books.count("discard");
+        return this.#loseWorker(command.workerId);
+      }
+      case "set_timer":
+        law(Number.isFinite(command.atMs), "the timer was set to no instant");
+        this.#armedAtMs = command.atMs;
+        return;
+      case "announce_drained":
+        law(this.#draining && this.books.open.size === 0, "drained was announced with calls left");
+        this.#drained += 1;
+        law(this.#drained === 1, "drained was announced twice");
+    }
+  }
+
+  #checkOrder(starting: Books["queue"]): void {
+    for (const { deaths, arrival } of starting) {
+      if (deaths > 0) continue;
+      law(arrival > this.#lastFirstStart, "an input overtook an earlier one");
+      this.#lastFirstStart = arrival;
+    }
+  }
+
+  #checkRejection(command: Rejection): void {
+    const { callId, reason, retryAfterMs } = command;
+    const booked = this.books.open.get(callId);
+    if (booked === undefined) throw new Violation(`call ${callId} was refused (${reason}) but is not open`);
+    const due = this.#due.get(callId);
+    if (due !== undefined) law(reason === due.outcome, `a call was refused as ${reason}, not ${due.outcome}`);
+    else if (booked === this.#entering && reason !== "deadline_exceeded") this.#checkRefusal(reason);
+    else this.#checkEarlyEnd(booked, command);
+    if (reason === "deadline_exceeded") {
+      const queued = booked.inputs.every(({ place }) => place === "queued");
+      law(command.phase === (due?.phase ?? (queued ? "queued" : "in_flight")), "a deadline names the wrong phase");
+    }
+    const isFinal = reason === "deadline_exceeded" || reason === "poison_input";
+    law(isFinal ? retryAfterMs === 0 : retryAfterMs >= 1_000 && retryAfterMs <= 60_000, "Retry-After out of bounds");
+    const guilty = booked.inputs[command.inputIndex ?? -1]?.poison === true;
+    law(guilty || !["poison_input", "worker_failed"].includes(reason), `an innocent call was refused as ${reason}`);
+    this.#settle(callId, reason);
+  }
+
+  /** A call is refused at the door. */
+  #checkRefusal(reason: string): void {
+    if (reason === "draining") return law(this.#draining, "a call was refused as draining before the drain");
+    law(reason === (this.#everReady ? "queue_full" : "starting"), `a new call was refused as ${reason}`);
+    law(!this.#fits(), "a call was refused with room in the queue");
+  }
+
+  /** An admitted call ends for none of the reasons that the event alone explains. */
+  #checkEarlyEnd({ call, inputs }: BookedCall, { reason, inputIndex }: Rejection): void {
+    const input = inputs[inputIndex ?? -1];
+    if (reason === "deadline_exceeded") {
+      const expectedMsMax = this.#nextCostMax * this.books.slowestMsPerToken;
+      const isHopeless = call.deadlineAtMs - this.#nowMs < expectedMsMax;
+      law(isHopeless || call.deadlineAtMs <= this.#nowMs, "a call was refused before its deadline");
+      return this.books.count("hopeless");
+    }
+    law(input?.suspect === true && input.deathInputs === 1, "an input was refused that did not fail alone");
+    const patience = reason === "worker_failed" ? this.#limits.attemptsMax : 0;
+    law((input?.deaths ?? 0) >= patience, "an input was given up too early");
+  }
+
+  /** Whether a submitted call may be in the queue; asked before anything starts. */
+  #checkAdmission(): void {
+    if (this.#entering === undefined) return;
+    law(!this.#draining, "a call was admitted while draining");
+    law(this.#entering.call.deadlineAtMs > this.#nowMs, "a call was admitted after its deadline");
+    law(this.#fits(), "the queue holds more than its bounds");
+    this.#entering = undefined;
+  }
+
+  #fits(): boolean {
+    const { queueInputsMax, queueTokensMax } = this.#limits;
+    return this.books.queue.length <= queueInputsMax && this.books.queueTokens <= queueTokensMax;
+  }
+
+  #settle(callId: CallId, outcome: string): void {
+    this.#due.delete(callId);
+    if (this.#entering?.call.id === callId) this.#entering = undefined;
+    this.books.settle(callId, outcome);
+  }
+
+  #checkNothingDue(event: SchedulerEvent): void {
+    for (const { outcome } of this.#due.values()) law(false, `a call did not settle (${outcome})`);
+    if (this.#draining) law(this.#drained === (this.books.open.size === 0 ? 1 : 0), "drained was not announced");
+    if (event.type !== "timer_fired") return;
+    law(this.#nextOverdueAtMs() > this.#nowMs, "an overdue worker was kept");
+  }
+
+  #checkNothingIdle(): void {
+    const [head] = this.books.queue;
+    if (head === undefined) return;
+    const fullBatchWaits = !head.suspect && this.books.largestBatch(this.#limits).full;
+    for (const { flights, permits } of this.books.workers.values()) {
+      law(flights.length > 0, "a worker is idle while inputs wait");
+      const isOpen = flights.length < permits && flights[0]?.inputs[0]?.suspect !== true;
+      law(!isOpen || !fullBatchWaits, "a permit is free while a full batch waits");
+    }
+  }
+
+  #checkTimer(): void {
+    const graceEndsAtMs = this.#draining && this.#drained === 0 ? this.#graceEndsAtMs : Infinity;
+    let neededAtMs = Math.min(graceEndsAtMs, this.#nextOverdueAtMs());
+    for (const { call } of this.books.open.values()) neededAtMs = Math.min(neededAtMs, call.deadlineAtMs);
+    law(this.#armedAtMs <= neededAtMs, "no timer is set for what can expire");
+  }
+
+  #nextOverdueAtMs(): number {
+    let oldestMs = Infinity;
+    for (const { flights } of this.books.workers.values()) {
+      oldestMs = Math.min(oldestMs, flights[0]?.runningFromMs ?? Infinity);
+    }
+    return oldestMs + this.#limits.batchTimeoutMs;
+  }
+
+  #checkSnapshot(actual: SchedulerSnapshot): void {
+    const { queue, queueTokens, flyingInputs, doneInputs, open, workers } = this.books;
+    const all = [...workers.values()];
+    const flights = all.reduce((sum, worker) => sum + worker.flights.length, 0);
+    const expected: SchedulerSnapshot = {
+      queueInputs: queue.length,
+      flyingInputs,
+      doneInputs,
+      liveInputs: queue.length + flyingInputs + doneInputs,
+      queueTokens,
+      liveCalls: open.size,
+      freePermits: all.reduce((sum, { permits }) => sum + permits, 0) - flights,
+      flights,
+      readyWorkers: workers.size,
+      draining: this.#draining,
+    };
+    for (const name of Object.keys(expected) as (keyof SchedulerSnapshot)[]) {
+      law(actual[name] === expected[name], `${name} is ${actual[name]}, the books say ${expected[name]}`);
+    }
+  }
+}

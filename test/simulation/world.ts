@@ -1,0 +1,290 @@
+import type { BatchPolicy } from "../../runtime/scheduler/batch-policy.ts";
+import type {
+  Batch,
+  Call,
+  CallId,
+  InputRef,
+  Scheduler,
+  SchedulerCommand,
+  SchedulerEvent,
+  SchedulerLimits,
+  WorkerId,
+} from "../../runtime/scheduler/events.ts";
+import { Agenda, type Entry } from "./agenda.ts";
+import { Violation } from "./books.ts";
+import { type Chance, createChance } from "./random.ts";
+import { Referee } from "./referee.ts";
+
+/** What the simulation needs of a scheduler's folder; a faulty copy fits as well. */
+export interface SchedulerRoom {
+  readonly createScheduler: (limits: SchedulerLimits, policy: BatchPolicy, random: () => number) => Scheduler;
+  readonly cutFromHead: BatchPolicy;
+}
+
+/** No seed needs a tenth of it. */
+const EVENTS_MAX = 50_000;
+
+/** Lives through one seed; returns how often each thing happened, or throws a Violation that names the seed. */
+export function runSeed(seed: number, room: SchedulerRoom): ReadonlyMap<string, number> {
+  const world = new World(seed, room);
+  try {
+    return world.run();
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new Violation(`seed ${seed}, event ${world.events}, ${world.nowMs} ms: ${message}`, { cause: error });
+  }
+}
+
+/** How a poisoned input does harm: it kills its worker, fails or stalls its batch, or has no valid vector. */
+type Poison = "kills" | "fails" | "stalls" | "has no vector";
+
+/** How a batch ends. */
+type Ending = "finishes" | "kills" | "fails" | "stalls";
+
+interface SimulatedWorker {
+  readonly id: WorkerId;
+  readonly permits: number;
+  readonly batches: Batch[];
+  /** What ends the batch that runs. */
+  ending: Entry | undefined;
+  alive: boolean;
+}
+
+class World {
+  events = 0;
+  nowMs = 0;
+  readonly #chance: Chance;
+  readonly #agenda = new Agenda();
+  readonly #scheduler: Scheduler;
+  readonly #referee: Referee;
+  readonly #limits: SchedulerLimits;
+  readonly #workers = new Map<WorkerId, SimulatedWorker>();
+  readonly #poison = new Map<string, Poison>();
+  readonly #rates: Rates;
+  #timer: Entry | undefined;
+  #spawned = 0;
+  #drained = false;
+
+  constructor(seed: number, { createScheduler, cutFromHead }: SchedulerRoom) {
+    this.#chance = createChance(seed);
+    this.#limits = drawLimits(this.#chance);
+    this.#rates = drawRates(this.#chance);
+    this.#scheduler = createScheduler(this.#limits, cutFromHead, () => this.#chance.next());
+    this.#referee = new Referee(this.#limits, (input) => this.#poison.has(keyOf(input)));
+  }
+
+  run(): ReadonlyMap<string, number> {
+    const { between, happens } = this.#chance;
+    const workers = between(1, 4);
+    for (let index = 0; index < workers; index += 1) this.#startWorker(between(0, 60));
+    const lastArrivalMs = this.#planCalls(between(10, 90));
+    const drainAtMs = happens(0.3) ? between(0, lastArrivalMs) : lastArrivalMs + between(0, 2_000);
+    this.#agenda.at(drainAtMs, () => this.#tell({ type: "drain_requested", graceMs: between(0, 1_500) }));
+    if (happens(0.2)) this.#agenda.at(drainAtMs + 5, () => this.#tell({ type: "drain_requested", graceMs: 10 }));
+    for (let entry = this.#agenda.next(); entry !== undefined; entry = this.#agenda.next()) {
+      this.nowMs = entry.atMs;
+      entry.happen(entry.atMs);
+      if (this.events > EVENTS_MAX) throw new Violation("the world does not come to rest");
+    }
+    this.#referee.checkEnded();
+    return this.#referee.books.counts;
+  }
+
+  #tell(event: WithoutTime<SchedulerEvent>): void {
+    this.events += 1;
+    const timed: SchedulerEvent = { ...event, atMs: this.nowMs };
+    const commands = this.#scheduler.handle(timed);
+    this.#referee.check(timed, commands, this.#scheduler.snapshot());
+    for (const command of commands) this.#obey(command);
+  }
+
+  #obey(command: SchedulerCommand): void {
+    switch (command.type) {
+      case "run_batch": {
+        const worker = this.#workers.get(command.workerId);
+        // A worker may have died without the scheduler having heard of it yet.
+        if (worker?.alive !== true) return;
+        worker.batches.push(command.batch);
+        if (worker.batches.length === 1) this.#runNext(worker);
+        return;
+      }
+      case "discard_worker":
+        return this.#discard(command.workerId);
+      case "set_timer": {
+        if (this.#timer !== undefined) this.#timer.cancelled = true;
+        const lateMs = this.#chance.happens(this.#rates.lateTimer) ? this.#chance.between(1, 40) : 0;
+        const atMs = Math.max(command.atMs, this.nowMs) + lateMs;
+        this.#timer = this.#agenda.at(atMs, () => this.#tell({ type: "timer_fired" }));
+        return;
+      }
+      case "announce_drained":
+        this.#drained = true;
+        return;
+      case "complete_call":
+      case "reject_call":
+    }
+  }
+
+  // Calls.
+
+  #planCalls(count: number): number {
+    const { between, happens } = this.#chance;
+    let atMs = 0;
+    for (let id = 1; id <= count; id += 1) {
+      atMs += happens(0.4) ? 0 : between(0, this.#rates.arrivalGapMs);
+      const call = this.#drawCall(id, atMs);
+      this.#agenda.at(atMs, () => this.#tell({ type: "call_submitted", call }));
+      if (happens(this.#rates.abort)) this.#planAbort(id, atMs + (happens(0.3) ? 0 : between(0, 300)));
+    }
+    return atMs;
+  }
+
+  #planAbort(callId: CallId, atMs: number): void {
+    this.#agenda.at(atMs, () => this.#tell({ type: "call_aborted", callId }));
+  }
+
+  #drawCall(id: CallId, atMs: number): Call {
+    const { between, happens, pick } = this.#chance;
+    const inputs = happens(0.5) ? 1 : between(1, pick([4, 16, 64]));
+    const inputTokens = Array.from({ length: inputs }, () => between(1, pick([8, 32, 256])));
+    for (let index = 0; index < inputs; index += 1) {
+      if (!happens(this.#rates.poison / inputs)) continue;
+      this.#poison.set(keyOf({ callId: id, index }), pick(["kills", "fails", "stalls", "has no vector"]));
+    }
+    const deadlineAtMs = atMs + (happens(this.#rates.shortDeadline) ? between(0, 200) : between(1_000, 60_000));
+    return { id, batchKey: pick(["a", "a", "a", "b", "c"]), inputTokens, deadlineAtMs };
+  }
+
+  // Workers.
+
+  #startWorker(inMs: number): void {
+    const { between, happens } = this.#chance;
+    this.#agenda.at(this.nowMs + inMs, () => {
+      if (this.#drained) return;
+      const id = `worker ${++this.#spawned}`;
+      const worker: SimulatedWorker = { id, permits: between(1, 3), batches: [], ending: undefined, alive: true };
+      this.#workers.set(id, worker);
+      this.#tell({ type: "worker_ready", workerId: id, permits: worker.permits });
+      if (happens(this.#rates.idleCrash)) this.#planIdleCrash(worker);
+    });
+  }
+
+  #planIdleCrash(worker: SimulatedWorker): void {
+    this.#agenda.at(this.nowMs + this.#chance.between(0, 300), () => {
+      if (!worker.alive || worker.batches.length > 0) return;
+      worker.alive = false;
+      // Noticed at once: a suspect sent to a corpse would die alone, and no scheduler could tell that from guilt.
+      this.#replace(worker);
+    });
+  }
+
+  #runNext(worker: SimulatedWorker): void {
+    const [batch] = worker.batches;
+    if (batch === undefined) return;
+    const durationMs = 1 + this.#chance.between(0, this.#rates.batchMs);
+    const ending = this.#endingOf(batch);
+    // Only the scheduler's batch timeout ends a stall.
+    if (ending === "stalls") return;
+    worker.ending = this.#agenda.at(this.nowMs + durationMs, () => {
+      if (ending === "kills") return this.#kill(worker, this.#chance.between(0, 2));
+      worker.batches.shift();
+      // The worker goes on before its answer is read.
+      this.#runNext(worker);
+      if (ending === "fails") this.#tell({ type: "batch_failed", batchId: batch.id });
+      else this.#answer(batch);
+    });
+  }
+
+  #endingOf(batch: Batch): Ending {
+    for (const input of batch.inputs) {
+      const poison = this.#poison.get(keyOf(input));
+      if (poison !== undefined && poison !== "has no vector") return poison;
+    }
+    const { happens, pick } = this.#chance;
+    const unlucky = happens(this.#rates.badLuck);
+    // Bad luck with an input that runs alone because it is suspected looks like guilt to any scheduler.
+    if (!unlucky || batch.inputs.some((input) => batch.inputs.length === 1 && this.#hasDied(input))) return "finishes";
+    return pick(["kills", "fails", "stalls"]);
+  }
+
+  #hasDied({ callId, index }: InputRef): boolean {
+    const input = this.#referee.books.open.get(callId)?.inputs[index];
+    return input !== undefined && input.deaths > 0;
+  }
+
+  #answer(batch: Batch): void {
+    const failedInputs = [...batch.inputs.keys()].filter((position) => {
+      const input = batch.inputs[position];
+      return input !== undefined && this.#poison.get(keyOf(input)) === "has no vector";
+    });
+    this.#tell({ type: "batch_finished", batchId: batch.id, failedInputs });
+    if (this.#chance.happens(0.02)) this.#tell({ type: "batch_finished", batchId: batch.id, failedInputs });
+    if (this.#chance.happens(0.02)) this.#tell({ type: "batch_failed", batchId: batch.id });
+    if (this.#chance.happens(0.01)) this.#tell({ type: "batch_finished", batchId: 1_000_000, failedInputs: [0] });
+  }
+
+  /** The worker is dead now; the pool may notice a little later. */
+  #kill(worker: SimulatedWorker, noticedInMs: number): void {
+    worker.alive = false;
+    if (worker.ending !== undefined) worker.ending.cancelled = true;
+    this.#agenda.at(this.nowMs + noticedInMs, () => this.#replace(worker));
+  }
+
+  #replace(worker: SimulatedWorker): void {
+    this.#tell({ type: "worker_lost", workerId: worker.id });
+    this.#startWorker(this.#chance.between(1, this.#rates.restartMs));
+  }
+
+  /** The worker's answers may still be on their way. */
+  #discard(workerId: WorkerId): void {
+    const worker = this.#workers.get(workerId);
+    if (worker?.alive !== true) return;
+    const late = this.#chance.happens(0.5) ? worker.batches.slice() : [];
+    this.#kill(worker, this.#chance.between(0, 5));
+    for (const batch of late) this.#agenda.at(this.nowMs + this.#chance.between(0, 50), () => this.#answer(batch));
+  }
+}
+
+type WithoutTime<T> = T extends unknown ? Omit<T, "atMs"> : never;
+
+/** How rough this seed's world is. */
+interface Rates {
+  readonly arrivalGapMs: number;
+  readonly batchMs: number;
+  readonly restartMs: number;
+  readonly abort: number;
+  readonly poison: number;
+  readonly badLuck: number;
+  readonly idleCrash: number;
+  readonly shortDeadline: number;
+  readonly lateTimer: number;
+}
+
+function drawRates({ pick }: Chance): Rates {
+  return {
+    arrivalGapMs: pick([2, 20, 100]),
+    batchMs: pick([5, 40, 90]),
+    restartMs: pick([5, 100, 2_000]),
+    abort: pick([0, 0.1, 0.5]),
+    poison: pick([0, 0.05, 0.2]),
+    badLuck: pick([0, 0.05, 0.3]),
+    idleCrash: pick([0, 0.3]),
+    shortDeadline: pick([0, 0.1, 0.5]),
+    lateTimer: pick([0, 0.2]),
+  };
+}
+
+function drawLimits({ between, pick }: Chance): SchedulerLimits {
+  return {
+    inputsMax: pick([1, 2, 5, 8, 32]),
+    paddedTokensMax: pick([16, 256, 2_048]),
+    queueInputsMax: between(20, 300),
+    queueTokensMax: pick([500, 4_000, 1_000_000]),
+    batchTimeoutMs: between(100, 400),
+    attemptsMax: between(3, 8),
+  };
+}
+
+function keyOf({ callId, index }: InputRef): string {
+  return `${callId}/${index}`;
+}
