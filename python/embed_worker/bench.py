@@ -42,27 +42,41 @@ def main() -> int:
     """Print the figures; the exit status."""
     parser = Parser("bench", "Raw speed of one worker process, as JSON.")
     parser.add_argument("--seconds", type=float, default=2, help="time for each figure")
+    parser.add_argument("--batches", type=sizes, default=BATCHES, metavar="N,N", help="batch sizes (1,8,32)")
+    parser.add_argument("--texts", metavar="FILE", help="JSON list of texts instead of the built-in sets; - is stdin")
     try:
         options = parser.parse_args()
         started = start(options)
     except StartError as error:
         print(f"{error.code}: {error}", file=sys.stderr)
         return error.exit_status
+    sets = {name: make_texts(lengths) for name, lengths in LENGTHS.items()}
+    if options.texts is not None:
+        sets = {"given": json.loads(sys.stdin.read() if options.texts == "-" else Path(options.texts).read_text())}
     figures = [
-        {"texts": name, "batch": batch, **measure(started.embedder, batches(lengths, batch), options.seconds)}
-        for name, lengths in LENGTHS.items()
-        for batch in BATCHES
+        {"texts": name, "batch": batch, **measure(started.embedder, cut(texts, batch), options.seconds)}
+        for name, texts in sets.items()
+        for batch in options.batches
     ]
     print(json.dumps({"info": started.info, "figures": figures}, indent=2))
     return 0
 
 
-def batches(lengths: Sequence[int], batch: int) -> list[list[str]]:
-    """The same texts on every run, in random order of length, cut into batches."""
+def sizes(value: str) -> tuple[int, ...]:
+    """`1,8,32` → (1, 8, 32)."""
+    return tuple(int(size) for size in value.split(","))
+
+
+def make_texts(lengths: Sequence[int]) -> list[str]:
+    """The same texts on every run, in random order of length."""
     source = random.Random(7)  # noqa: S311 - repeatable on purpose
-    sizes = [size for size, _ in zip(cycle(lengths), range(TEXTS_PER_SET), strict=False)]
-    source.shuffle(sizes)
-    texts = [" ".join(source.choices(WORDS, k=size)) for size in sizes]
+    words = [length for length, _ in zip(cycle(lengths), range(TEXTS_PER_SET), strict=False)]
+    source.shuffle(words)
+    return [" ".join(source.choices(WORDS, k=length)) for length in words]
+
+
+def cut(texts: Sequence[str], batch: int) -> list[Sequence[str]]:
+    """The texts in batches, in their order."""
     return [texts[start : start + batch] for start in range(0, len(texts), batch)]
 
 

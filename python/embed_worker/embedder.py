@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import mlx.core as mx
 import numpy as np
 
-from embed_worker.micro_batch import micro_batches
+from embed_worker.micro_batch import Budget, micro_batches
 from embed_worker.pooling import normalise, pool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from embed_worker.load import LoadedModel
-    from embed_worker.micro_batch import MicroBatch
+    from embed_worker.micro_batch import MicroBatch, PassCost
     from embed_worker.pooling import Pooling
     from embed_worker.recipe import Side
     from embed_worker.tokenise import Tokens
@@ -38,9 +39,9 @@ class Vectors:
 class Embedder:
     """One model on one device."""
 
-    def __init__(self, loaded: LoadedModel, micro_batch_tokens: int) -> None:
+    def __init__(self, loaded: LoadedModel, micro_batch_tokens: int, pass_cost: PassCost = operator.mul) -> None:
         self.loaded = loaded
-        self._micro_batch_tokens = micro_batch_tokens
+        self._budget = Budget(micro_batch_tokens, pass_cost)
 
     def tokenise(self, texts: Sequence[str], prompt: str = "", side: Side | None = None) -> Tokens:
         """Token ids of the texts, each after the prompt; on any thread, one at a time. Raises BadRequest.
@@ -64,7 +65,7 @@ class Embedder:
         """
         chosen = self.loaded.pooling if pooling == "default" else pooling
         data = np.zeros((len(tokens.ids), dimensions or self.loaded.dimensions), dtype=np.float32)
-        for part in micro_batches(tokens.ids, self._micro_batch_tokens, self.loaded.pad_id):
+        for part in micro_batches(tokens.ids, self._budget, self.loaded.pad_id):
             vectors = self._forward(part, chosen)[:, : data.shape[1]]
             if normalize:
                 vectors = normalise(vectors)

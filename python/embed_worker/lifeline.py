@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import threading
+from pathlib import Path
 
 # Linux tells of a host that only shut its sending side; where the constant is missing POLLHUP alone must do.
 _HANG_UP = getattr(select, "POLLRDHUP", 0)
@@ -24,4 +26,12 @@ def _watch(fd: int) -> None:
     poll = select.poll()
     poll.register(fd, _HANG_UP)  # POLLHUP, POLLERR and POLLNVAL are always reported
     poll.poll()
+    _remove_temporary_folder()
     os._exit(0)
+
+
+def _remove_temporary_folder() -> None:
+    """Remove the folder that the host made for this process alone: a host that was killed cannot do it."""
+    folder = Path(os.environ.get("TMPDIR", ""))
+    if folder.name.startswith("embedge-worker-"):
+        shutil.rmtree(folder, ignore_errors=True)

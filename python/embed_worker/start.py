@@ -53,13 +53,15 @@ def start(options: argparse.Namespace) -> Started:
     try:
         from embed_worker.embedder import Embedder  # noqa: PLC0415
         from embed_worker.load import load_model  # noqa: PLC0415
+        from embed_worker.micro_batch import CountsPasses  # noqa: PLC0415
         from embed_worker.ops import choose_ops  # noqa: PLC0415
         from embed_worker.self_test import run_self_test  # noqa: PLC0415
     except ImportError as error:
         raise ImportFailed(f"the Python package {error.name} is missing or does not load") from error
     ops = choose_ops(options.device)
     loaded = load_model(options.model, ops)
-    embedder = Embedder(loaded, options.budget_tokens or ops.micro_batch_tokens)
+    pass_cost = loaded.model.pass_cost if isinstance(loaded.model, CountsPasses) else ops.pass_cost
+    embedder = Embedder(loaded, options.budget_tokens or ops.micro_batch_tokens, pass_cost)
     run_self_test(embedder)
     info = {
         "model": options.name or options.model.resolve().name,

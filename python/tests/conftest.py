@@ -38,7 +38,8 @@ def blas_library() -> Path | None:
 
 @pytest.fixture(scope="session")
 def minilm(model_folder: Path) -> Embedder:
-    return Embedder(load_model(model_folder, choose_ops("cpu")), micro_batch_tokens=512)
+    loaded = load_model(model_folder, choose_ops("cpu"))
+    return Embedder(loaded, 512, loaded.model.pass_cost)
 
 
 @pytest.fixture(scope="session")

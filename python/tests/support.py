@@ -81,7 +81,7 @@ class Worker:
 
     def __init__(self, command: Sequence[str | Path]) -> None:
         ours, theirs = socket.socketpair()
-        environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        environment = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
         environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-c", ON_FD_3, str(theirs.fileno()), *map(str, command)],

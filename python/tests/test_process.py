@@ -85,6 +85,19 @@ def test_w43_a_process_ends_at_once_even_inside_a_long_c_call(call: str) -> None
         assert worker.end()[0] == 0
 
 
+def test_w43_the_temporary_folder_of_a_worker_goes_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own, other = tmp_path / "embedge-worker-abc", tmp_path / "other"
+    for folder in (own, other):
+        folder.mkdir()
+        (folder / "file").touch()
+        monkeypatch.setenv("TMPDIR", str(folder))
+        with Worker([sys.executable, "-c", LIFELINE.format(path=str(PYTHON), call=LONG_CALLS["sleep"])]) as worker:
+            assert worker.channel.socket.recv(1) == b"!"
+            worker.channel.close()
+            assert worker.end()[0] == 0
+    assert (own.exists(), other.exists()) == (False, True)
+
+
 def test_w42_a_child_of_the_worker_does_not_inherit_the_channel() -> None:
     script = f"""
 import os, subprocess, sys

@@ -119,6 +119,7 @@ class Bert:
         self._eps = config.norm_eps
         layers = [_layer(weights, f"encoder.layer.{index}.") for index in range(config.layers)]
         self._encoder = ops.encoder(layers, config.heads, config.norm_eps)
+        self.pass_cost = self._encoder.pass_cost
         mx.eval(self._words, self._positions)
 
     def __call__(self, ids: mx.array, inside: mx.array | None) -> mx.array:

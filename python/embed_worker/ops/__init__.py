@@ -57,6 +57,9 @@ class EncoderLayer:
 class Encoder(Protocol):
     """A stack of encoder layers, ready to run."""
 
+    def pass_cost(self, texts: int, longest: int) -> float:
+        """Cost of a pass over so many texts of at most `longest` tokens; what no way to cut changes may be left out."""
+
     def __call__(self, hidden: mx.array, inside: mx.array | None) -> mx.array:
         """Run all layers: (batch, tokens, dim) → (batch, tokens, dim).
 
@@ -74,6 +77,9 @@ class Ops(Protocol):
     """Padded tokens of one forward pass unless the command line says otherwise."""
     keeps_quantised: bool
     """Whether a quantised matrix stays so in memory; else it becomes dense at load."""
+
+    def pass_cost(self, texts: int, longest: int) -> float:
+        """Cost of a pass, as of an Encoder, for models that do not use one."""
 
     def dtype(self, *, half_is_safe: bool) -> mx.Dtype:
         """The type in which weights are held and layers are computed."""

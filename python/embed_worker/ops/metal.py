@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from embed_worker.ops import Encoder, EncoderLayer, LayerNorm, Linear
     from embed_worker.ops.quantised import Weight
 
+# What a pass costs beside its padded tokens, in tokens. From the size of a GPU, not measured.
+PASS_TOKENS = 256
+
 
 class MetalOps(PlainOps):
     """A GPU through Metal."""
@@ -31,6 +34,10 @@ class MetalOps(PlainOps):
     def dtype(self, *, half_is_safe: bool) -> mx.Dtype:
         """float16 where the family's activations stay in its range, else float32."""
         return mx.float16 if half_is_safe else mx.float32
+
+    def pass_cost(self, texts: int, longest: int) -> float:
+        """Padded tokens, and what a pass costs however small it is."""
+        return PASS_TOKENS + texts * longest
 
     def encoder(self, layers: Sequence[EncoderLayer], heads: int, eps: float) -> Encoder:
         """Make layers ready: query, key and value become one product."""
@@ -58,6 +65,10 @@ class FusedEncoder:
         self._layers = layers
         self._heads = heads
         self._eps = eps
+
+    def pass_cost(self, texts: int, longest: int) -> float:
+        """The device's: every place is computed."""
+        return PASS_TOKENS + texts * longest
 
     def __call__(self, hidden: mx.array, inside: mx.array | None) -> mx.array:
         """Run all layers: (batch, tokens, dim) → (batch, tokens, dim)."""
