@@ -75,6 +75,10 @@ async function serve(args: readonly string[]): Promise<void> {
   const { config } = load(args);
   const run: Run = { host: undefined, phase: "starting", drainMs: config.server.drainMs };
   stopOnSignals(run);
+  // Node would end the process: one function's stray promise must not end the answers of all others.
+  process.on("unhandledRejection", (reason) => {
+    process.stderr.write(`A promise that nobody waited for was rejected: ${describe(reason)}\n`);
+  });
   // Compiled code of the last start: 0.3 s sooner.
   enableCompileCache(path.join(packageRoot, ".embedge/compile-cache"));
   const { createHost } = await import("./create-host.ts");
@@ -240,4 +244,9 @@ function fail(error: unknown): never {
   }
   complain(error instanceof Error ? (error.stack ?? error.message) : String(error));
   process.exit(exitCodes.internal);
+}
+
+/** The stack. A value that is no Error may be anything, a text too, so only its type is told. */
+function describe(thrown: unknown): string {
+  return thrown instanceof Error ? (thrown.stack ?? thrown.message) : `a value of type ${typeof thrown}`;
 }

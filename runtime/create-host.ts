@@ -153,6 +153,7 @@ function buildDispatcher(config: Config, { pool, clock, random, metrics }: Dispa
     scheduler: createScheduler(limits, cutFromHead, random),
     pool,
     clock,
+    defer: setImmediate,
     observer: {
       permitWaited: (waitMs) => metrics.permitWaited(waitMs),
       batchEnded: ({ inputs, tookMs }) => metrics.batchFinished({ inputs, ms: tookMs }),

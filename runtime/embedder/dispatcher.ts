@@ -67,6 +67,8 @@ export interface DispatcherOptions {
   readonly scheduler: Scheduler;
   readonly pool: Pick<WorkerPool, "run" | "discard">;
   readonly clock: Clock;
+  /** Runs something when what is readable now has been read: `setImmediate`. */
+  readonly defer: (run: () => void) => void;
   readonly observer: DispatchObserver;
 }
 
@@ -81,12 +83,16 @@ class SchedulerDispatcher implements Dispatcher {
   readonly #observer: DispatchObserver;
   readonly #open = new Map<CallId, OpenCall>();
   readonly #events: SchedulerEvent[] = [];
+  /** Calls of this turn of the event loop, not yet submitted. */
+  readonly #arrivals: CallId[] = [];
+  readonly #defer: DispatcherOptions["defer"];
   readonly #drained = Promise.withResolvers<void>();
   #timer: { clear(): void } | undefined;
   #lastCallId = 0;
   #handling = false;
 
-  constructor({ scheduler, pool, clock, observer }: DispatcherOptions) {
+  constructor({ scheduler, pool, clock, defer, observer }: DispatcherOptions) {
+    this.#defer = defer;
     this.#scheduler = scheduler;
     this.#pool = pool;
     this.#clock = clock;
@@ -113,11 +119,22 @@ class SchedulerDispatcher implements Dispatcher {
       startedAtMs: undefined,
     });
     call.signal.addEventListener("abort", onAbort, { once: true });
-    const { inputTokens, deadlineAtMs } = call;
-    // Inputs share a batch only where the forward pass and what follows it are the same.
-    const batchKey = `${call.model} ${call.pooling} ${call.normalize}`;
-    this.#handle({ type: "call_submitted", call: { id: callId, batchKey, inputTokens, deadlineAtMs } });
+    this.#arrivals.push(callId);
+    if (this.#arrivals.length === 1) this.#defer(() => this.#submitArrivals());
     return promise;
+  }
+
+  /** Calls that arrived in one turn of the event loop come to the scheduler together: the first would else start a batch of its own. */
+  #submitArrivals(): void {
+    const arrivals = this.#arrivals.splice(0).filter((callId) => this.#open.has(callId));
+    for (const [at, callId] of arrivals.entries()) {
+      const { call } = this.#openCall(callId);
+      const { inputTokens, deadlineAtMs } = call;
+      // Inputs share a batch only where the forward pass and what follows it are the same.
+      const batchKey = `${call.model} ${call.pooling} ${call.normalize}`;
+      const moreFollow = at < arrivals.length - 1;
+      this.#handle({ type: "call_submitted", call: { id: callId, batchKey, inputTokens, deadlineAtMs }, moreFollow });
+    }
   }
 
   drain(graceMs: number): Promise<void> {
@@ -140,6 +157,7 @@ class SchedulerDispatcher implements Dispatcher {
   #abort(callId: CallId): void {
     const open = this.#close(callId);
     if (open === undefined) return;
+    // For one that has not been submitted yet this is an unknown call, which the scheduler ignores.
     this.#handle({ type: "call_aborted", callId });
     open.reject(new AppError("client_gone"));
   }

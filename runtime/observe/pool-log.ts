@@ -16,5 +16,10 @@ const levels: Readonly<Record<string, "debug" | "info">> = {
 /** One line for one event of the pool; what a worker prints is debug. */
 export function logPoolEvent(logger: Logger, { type, ...fields }: PoolLogEvent): void {
   const level = fields["reason"] === "stopped" ? "debug" : (levels[type] ?? "warn");
-  logger[level](fields, type.replaceAll("_", " "));
+  // Durations come from a clock of nanoseconds; nobody reads those.
+  const rounded = Object.entries(fields).map(([name, value]) => [
+    name,
+    typeof value === "number" ? Math.round(value) : value,
+  ]);
+  logger[level](Object.fromEntries(rounded), type.replaceAll("_", " "));
 }

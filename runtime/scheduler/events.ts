@@ -41,18 +41,20 @@ export type RejectReason =
 export type DeadlinePhase = "queued" | "in_flight";
 
 /** What happened, and when (`atMs`, one monotonic clock). */
-export type SchedulerEvent = { readonly atMs: number } & (
-  | { readonly type: "call_submitted"; readonly call: Call }
-  | { readonly type: "call_aborted"; readonly callId: CallId }
-  | { readonly type: "worker_ready"; readonly workerId: WorkerId; readonly permits: number }
-  | { readonly type: "worker_lost"; readonly workerId: WorkerId }
-  /** `failedInputs`: positions in `batch.inputs` that gave no valid vector (the worker lives, the neighbours are fine). */
-  | { readonly type: "batch_finished"; readonly batchId: BatchId; readonly failedInputs: readonly number[] }
-  /** The whole batch gave nothing, the worker lives. A batch of a lost worker gets no event of its own: `worker_lost` covers it. */
-  | { readonly type: "batch_failed"; readonly batchId: BatchId }
-  | { readonly type: "timer_fired" }
-  | { readonly type: "drain_requested"; readonly graceMs: number }
-);
+export type SchedulerEvent = { readonly atMs: number } &
+  /** `moreFollow`: more calls of the same instant follow at once, and no batch is cut before the last one, so that they can share it. */
+  (
+    | { readonly type: "call_submitted"; readonly call: Call; readonly moreFollow?: boolean }
+    | { readonly type: "call_aborted"; readonly callId: CallId }
+    | { readonly type: "worker_ready"; readonly workerId: WorkerId; readonly permits: number }
+    | { readonly type: "worker_lost"; readonly workerId: WorkerId }
+    /** `failedInputs`: positions in `batch.inputs` that gave no valid vector (the worker lives, the neighbours are fine). */
+    | { readonly type: "batch_finished"; readonly batchId: BatchId; readonly failedInputs: readonly number[] }
+    /** The whole batch gave nothing, the worker lives. A batch of a lost worker gets no event of its own: `worker_lost` covers it. */
+    | { readonly type: "batch_failed"; readonly batchId: BatchId }
+    | { readonly type: "timer_fired" }
+    | { readonly type: "drain_requested"; readonly graceMs: number }
+  );
 
 /** What the dispatcher must now do, in order. */
 export type SchedulerCommand =

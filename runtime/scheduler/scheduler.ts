@@ -58,7 +58,8 @@ class FifoScheduler implements Scheduler {
     // First of all, since a timer may be late: whatever the event brings, it comes too late for these.
     this.#rejectExpired(event.atMs);
     this.#apply(event);
-    this.#handOutPermits(event.atMs);
+    const isLast = event.type !== "call_submitted" || event.moreFollow !== true;
+    if (isLast) this.#handOutPermits(event.atMs);
     this.#announceDrained();
     this.#armTimer();
     return commands;

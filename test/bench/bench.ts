@@ -15,11 +15,14 @@ import { configSchema } from "../../runtime/config/schema.ts";
 import { type LoadResult, measureLoad } from "./load.ts";
 import { measureRaw, type RawFigure } from "./raw.ts";
 
-/** Connections, and the batch size without a host that they are held against: what a full batch can be at most. */
+/**
+ * Connections, and what they are held against without a host: batches of that size, run by so many workers.
+ * One connection can keep one worker busy, and ten cannot fill a batch of more than ten.
+ */
 const CASES = [
-  { connections: 1, rawBatch: 1 },
-  { connections: 10, rawBatch: 8 },
-  { connections: 100, rawBatch: 32 },
+  { connections: 1, rawBatch: 1, rawWorkers: 1 },
+  { connections: 10, rawBatch: 8, rawWorkers: Infinity },
+  { connections: 100, rawBatch: 32, rawWorkers: Infinity },
 ];
 const START_LIMIT_MS = 60_000;
 
@@ -39,12 +42,11 @@ async function main(seconds: number, jsonFile: string | undefined): Promise<void
   const { workers } = sizePool(configSchema.parse({}), thisMachine());
   const served = await measureServed(seconds);
   print(`Timing ${workers} worker processes without a host.`);
-  const raw = await measureRaw({
-    texts: shortTexts(),
-    batches: CASES.map(({ rawBatch }) => rawBatch),
-    workers,
-    seconds,
-  });
+  const texts = shortTexts();
+  const raw: RawFigure[] = [];
+  for (const { rawBatch, rawWorkers } of CASES) {
+    raw.push(await measureRaw({ texts, batch: rawBatch, workers: Math.min(workers, rawWorkers), seconds }));
+  }
   print(table(served, raw));
   if (jsonFile !== undefined)
     writeFileSync(jsonFile, `${JSON.stringify({ seconds, workers, served, raw }, undefined, 2)}\n`);
@@ -120,7 +122,7 @@ function table(served: readonly LoadResult[], raw: readonly RawFigure[]): string
       result.p95Ms.toFixed(1),
       result.p99Ms.toFixed(1),
       `${(result.errorRate * 100).toFixed(2)} %`,
-      `${rawRate.toFixed(0)} (batch ${figure?.batch})`,
+      `${rawRate.toFixed(0)} (${figure?.workers} x batch ${figure?.batch})`,
       (result.requestsPerSecond / rawRate).toFixed(2),
     ];
   });

@@ -8,42 +8,34 @@ import { findRealWorker } from "../doubles/real-worker.ts";
 /** Texts a second without a host: the same code as in a worker, one process per worker at the same time, batches of `batch`. */
 export interface RawFigure {
   readonly batch: number;
+  readonly workers: number;
   readonly textsPerSecond: number;
 }
 
 /** Runs `workers` processes side by side on the same texts; their figures are added up. */
 export async function measureRaw(options: {
   readonly texts: readonly string[];
-  readonly batches: readonly number[];
+  readonly batch: number;
   readonly workers: number;
   readonly seconds: number;
-}): Promise<readonly RawFigure[]> {
-  const { texts, batches, workers, seconds } = options;
-  const runs = await Promise.all(Array.from({ length: workers }, () => runProcess({ texts, batches, seconds })));
-  return batches.map((batch, at) => ({
-    batch,
-    textsPerSecond: runs.reduce((sum, figures) => sum + (figures[at]?.textsPerS ?? 0), 0),
-  }));
+}): Promise<RawFigure> {
+  const { texts, batch, workers, seconds } = options;
+  const rates = await Promise.all(Array.from({ length: workers }, () => runProcess(texts, batch, seconds)));
+  return { batch, workers, textsPerSecond: rates.reduce((sum, rate) => sum + rate, 0) };
 }
 
-interface ProcessFigure {
-  readonly textsPerS: number;
-}
-
-async function runProcess(options: {
-  readonly texts: readonly string[];
-  readonly batches: readonly number[];
-  readonly seconds: number;
-}): Promise<readonly ProcessFigure[]> {
+/** Texts a second of one process. */
+async function runProcess(texts: readonly string[], batch: number, seconds: number): Promise<number> {
   const { command, modelFolder, blasPath } = findRealWorker();
-  const flags = ["--model", modelFolder, "--seconds", String(options.seconds), "--batches", options.batches.join(",")];
+  const flags = ["--model", modelFolder, "--seconds", String(seconds), "--batches", String(batch), "--texts", "-"];
   if (blasPath !== undefined) flags.push("--blas", blasPath);
-  const child = spawn(command[0], ["-I", `${packageRoot}python/embed_worker/bench.py`, ...flags, "--texts", "-"], {
+  const child = spawn(command[0], ["-I", `${packageRoot}python/embed_worker/bench.py`, ...flags], {
     stdio: ["pipe", "pipe", "inherit"],
     env: workerEnvironment(process.env, "auto", process.platform),
   });
-  child.stdin.end(JSON.stringify(options.texts));
+  child.stdin.end(JSON.stringify(texts));
   const [output, [status]] = await Promise.all([text(child.stdout), once(child, "exit")]);
   if (status !== 0) throw new Error(`bench.py ended with status ${String(status)}`);
-  return (JSON.parse(output) as { readonly figures: readonly ProcessFigure[] }).figures;
+  const { figures } = JSON.parse(output) as { readonly figures: readonly { readonly textsPerS: number }[] };
+  return figures[0]?.textsPerS ?? Number.NaN;
 }

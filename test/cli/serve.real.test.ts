@@ -1,5 +1,8 @@
-import { createServer, type AddressInfo } from "node:net";
 import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { isRunning } from "../doubles/pool-recorder.ts";
 import { serveWithFakeWorkers } from "../doubles/served-cli.ts";
@@ -86,6 +89,22 @@ test("SIGHUP without a terminal is no reason to end (C14)", async () => {
   served.child.kill("SIGHUP");
   await served.untilSaid("restart to change them");
   expect((await served.post("still here")).status).toBe(200);
+});
+
+test("a rejection that a function leaves behind is told, and the host lives on (F05)", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "embedge-functions-"));
+  const rejects = 'void Promise.reject(new Error("left behind"))';
+  writeFileSync(join(folder, "stray.mjs"), `export default { fetch() { ${rejects}; return new Response("ok"); } };`);
+  try {
+    await using served = serveWithFakeWorkers({}, ["--functions-dir", folder]);
+    const url = await served.url();
+    expect(await (await fetch(`${url}/stray`)).text()).toBe("ok");
+    await until("the log says so", () => served.logged().includes("left behind"));
+    expect(served.logged()).toContain("stray.mjs");
+    expect((await fetch(`${url}/stray`)).status).toBe(200);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("while no worker starts, the reason is printed once, and the host goes on trying (W09)", async () => {

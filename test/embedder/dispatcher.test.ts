@@ -154,6 +154,20 @@ describe("dispatcher", () => {
     expect(world.permitWaitsMs).toEqual([0, 30]);
   });
 
+  test("calls that arrive in one turn of the event loop share a batch", async () => {
+    const deferred: (() => void)[] = [];
+    world = await createWorld({ answers: "by_hand", workerPermits: [1], deferred });
+    const gone = new AbortController();
+    const calls = [submit(["first"]), submit(["second"]), submit(["gone"], { signal: gone.signal }), submit(["third"])];
+    gone.abort();
+    expect([world.pool.started.length, deferred.length]).toEqual([0, 1]);
+    for (const run of deferred) run();
+    expect(world.pool.running.map(({ request }) => request.texts)).toEqual([["first", "second", "third"]]);
+    finishAll();
+    const outcomes = await Promise.allSettled(calls);
+    expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled", "rejected", "fulfilled"]);
+  });
+
   test("drain refuses what comes, finishes what runs and leaves no timer", async () => {
     world = await createWorld({ answers: "by_hand", workerPermits: [1] });
     const running = submit(["running"]);
@@ -166,7 +180,14 @@ describe("dispatcher", () => {
   });
 });
 
-async function createWorld(script: { answers: "at_once" | "by_hand"; workerPermits?: number[] }): Promise<World> {
+interface Script {
+  readonly answers: "at_once" | "by_hand";
+  readonly workerPermits?: readonly number[];
+  /** Where the work of the next turn goes; without it there is no wait for one. */
+  readonly deferred?: (() => void)[];
+}
+
+async function createWorld(script: Script): Promise<World> {
   const clock = createVirtualClock();
   const pool = createScriptedPool({ ...script, clock });
   const permitWaitsMs: number[] = [];
@@ -174,6 +195,7 @@ async function createWorld(script: { answers: "at_once" | "by_hand"; workerPermi
     scheduler: createScheduler(LIMITS, cutFromHead, () => 0.5),
     pool,
     clock,
+    defer: (run) => (script.deferred === undefined ? run() : void script.deferred.push(run)),
     observer: {
       permitWaited: (waitMs) => permitWaitsMs.push(waitMs),
       batchEnded: () => {},

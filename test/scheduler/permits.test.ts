@@ -35,6 +35,15 @@ const rows: readonly { readonly rule: string; readonly steps: readonly Step[] }[
     ],
   },
   {
+    rule: "calls of one instant share the batch that the last of them starts",
+    steps: [
+      [at(0).ready("a")],
+      [at(1).submit(1, [1], { moreFollow: true })],
+      [at(1).submit(2, [1], { moreFollow: true })],
+      [at(1).submit(3, [1]), "run 1 on a: 1.0 2.0 3.0"],
+    ],
+  },
+  {
     rule: "a busy worker is not sent a batch that later arrivals could join",
     steps: [
       [at(0).ready("a", 2)],

@@ -44,9 +44,10 @@ export function at(atMs: number): EventsAt {
   return {
     ready: (workerId, permits = 1) => ({ type: "worker_ready", workerId, permits, atMs }),
     lost: (workerId) => ({ type: "worker_lost", workerId, atMs }),
-    submit: (id, inputTokens, { batchKey = "k", deadlineAtMs = Infinity } = {}) => ({
+    submit: (id, inputTokens, { batchKey = "k", deadlineAtMs = Infinity, moreFollow = false } = {}) => ({
       type: "call_submitted",
       call: { id, batchKey, inputTokens, deadlineAtMs },
+      moreFollow,
       atMs,
     }),
     abort: (callId) => ({ type: "call_aborted", callId, atMs }),
@@ -63,7 +64,7 @@ interface EventsAt {
   submit(
     id: CallId,
     inputTokens: readonly number[],
-    options?: { readonly batchKey?: string; readonly deadlineAtMs?: number },
+    options?: { readonly batchKey?: string; readonly deadlineAtMs?: number; readonly moreFollow?: boolean },
   ): SchedulerEvent;
   abort(callId: CallId): SchedulerEvent;
   finished(batchId: BatchId, failedInputs?: readonly number[]): SchedulerEvent;

@@ -56,7 +56,8 @@ export class Referee {
     }
     this.#checkAdmission();
     this.#checkNothingDue(event);
-    this.#checkNothingIdle();
+    // Calls of one instant come one by one, and the last one starts what they make together.
+    if (event.type !== "call_submitted" || event.moreFollow !== true) this.#checkNothingIdle();
     this.#checkTimer();
     this.#checkSnapshot(snapshot);
   }

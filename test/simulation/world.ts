@@ -130,10 +130,12 @@ class World {
   #planCalls(count: number): number {
     const { between, happens } = this.#chance;
     let atMs = 0;
+    let moreFollow = false;
     for (let id = 1; id <= count; id += 1) {
-      atMs += happens(0.4) ? 0 : between(0, this.#rates.arrivalGapMs);
-      const call = this.#drawCall(id, atMs);
-      this.#agenda.at(atMs, () => this.#tell({ type: "call_submitted", call }));
+      atMs += moreFollow || happens(0.3) ? 0 : between(0, this.#rates.arrivalGapMs);
+      moreFollow = id < count && happens(0.2);
+      const event = { type: "call_submitted", call: this.#drawCall(id, atMs), moreFollow } as const;
+      this.#agenda.at(atMs, () => this.#tell(event));
       if (happens(this.#rates.abort)) this.#planAbort(id, atMs + (happens(0.3) ? 0 : between(0, 300)));
     }
     return atMs;
