@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { refuse } from "./_body.ts";
 import type { AiTextInput, Env } from "./_types.ts";
 
 /** OpenAI's limit of inputs for one request. */
@@ -64,10 +65,13 @@ export const texts: z.ZodType<readonly string[]> = checked<readonly string[]>((v
   maxItems: TEXTS_MAX,
 });
 
-export interface EmbedOptions {
+/** What a client may ask of its vectors; null stands for a field that is not there. */
+export type Asked = {
+  readonly [Field in Exclude<keyof AiTextInput, "text">]?: AiTextInput[Field] | null | undefined;
+};
+
+export interface EmbedOptions extends Asked {
   readonly model?: string | null | undefined;
-  readonly pooling?: "mean" | "cls" | null | undefined;
-  readonly normalize?: boolean | null | undefined;
   /** How the client calls the text with this index, for errors: `texts[3]`. */
   readonly nameOf: (index: number) => string;
 }
@@ -77,20 +81,22 @@ export interface Embedded {
   readonly dimensions: number;
   /** The model that ran. */
   readonly model: string;
+  /** Whether embedge answered, which alone names the model: other platforms do not know its additions. */
+  readonly isEmbedge: boolean;
   /** 0 where the platform does not count (Cloudflare). */
   readonly tokens: number;
   /** Indexes of the texts that were cut to the model's token limit. */
   readonly truncated: readonly number[];
 }
 
-/** One row per text, in order, from as many runs as Workers AI's limit asks for; the first run that fails ends the others. */
+/**
+ * One row per text, in order, from as many runs as Workers AI's limit asks for; the first run that fails ends the others.
+ * What the platform has ignored, `refuseUnmet` tells.
+ */
 export async function embedTexts(env: Env, list: readonly string[], options: EmbedOptions): Promise<Embedded> {
   const variable = env["EMBEDDING_MODEL"];
   const model = options.model ?? (typeof variable === "string" ? variable : DEFAULT_MODEL);
-  const settings = {
-    ...(options.pooling != null && { pooling: options.pooling }),
-    ...(options.normalize != null && { normalize: options.normalize }),
-  } satisfies Omit<AiTextInput, "text">;
+  const settings = readSettings(options);
   const failure = new AbortController();
   const starts = Array.from({ length: Math.ceil(list.length / RUN_TEXTS_MAX) }, (_, run) => run * RUN_TEXTS_MAX);
   const runs = await Promise.all(
@@ -104,12 +110,51 @@ export async function embedTexts(env: Env, list: readonly string[], options: Emb
       }
     }),
   );
+  const given = runs[0]?.shape[1] ?? 0;
+  const dimensions = Math.min(options.dimensions ?? given, given);
+  const rows = runs.flatMap((run) => run.data);
   return {
-    rows: runs.flatMap((run) => run.data),
-    dimensions: runs[0]?.shape[1] ?? 0,
+    rows: dimensions < given ? rows.map((row) => cut(row, dimensions, options.normalize ?? true)) : rows,
+    dimensions,
     model: runs[0]?.model ?? model,
+    isEmbedge: runs[0]?.model !== undefined,
     tokens: runs.flatMap((run) => run.tokens ?? []).reduce((sum, tokens) => sum + tokens, 0),
     truncated: runs.flatMap((run) => (run.truncated ?? []).map((index) => run.start + index)),
+  };
+}
+
+/** The refusal where the vectors are not those that were asked for: platforms drop fields that they do not know. */
+export function refuseUnmet(asked: Asked, { isEmbedge, model, dimensions }: Embedded): Response | undefined {
+  const ignored = isEmbedge ? undefined : additions.find((field) => asked[field] != null);
+  if (ignored !== undefined) return unmet(ignored, `This platform has no \`${ignored}\`.`);
+  if ((asked.dimensions ?? 0) > dimensions) return unmet("dimensions", `${model} has ${dimensions} dimensions.`);
+  return undefined;
+}
+
+function unmet(param: string, message: string): Response {
+  return refuse({ status: 400, code: "invalid_request", message, param });
+}
+
+/** Without them a vector means something else; to cut vectors, no platform is needed. */
+const additions = ["prompt_name", "prompt", "truncation_side"] as const satisfies readonly (keyof Asked)[];
+
+/** The first dimensions, at length 1 again unless asked otherwise, for models trained to be cut so (Matryoshka). Nine digits keep a float32. */
+function cut(row: readonly number[], dimensions: number, normalize: boolean): readonly number[] {
+  const head = row.slice(0, dimensions);
+  if (!normalize) return head;
+  const length = Math.hypot(...head) || 1;
+  return head.map((value) => Number(Math.fround(value / length).toPrecision(9)));
+}
+
+function readSettings(options: Asked): Omit<AiTextInput, "text"> {
+  const { pooling, normalize, prompt_name, prompt, dimensions, truncation_side } = options;
+  return {
+    ...(pooling != null && { pooling }),
+    ...(normalize != null && { normalize }),
+    ...(prompt_name != null && { prompt_name }),
+    ...(prompt != null && { prompt }),
+    ...(dimensions != null && { dimensions }),
+    ...(truncation_side != null && { truncation_side }),
   };
 }
 

@@ -31,8 +31,17 @@ export interface AiBinding {
 export interface AiTextInput {
   readonly text: string | readonly string[];
   readonly pooling?: "mean" | "cls";
-  /** Addition of embedge: `false` leaves the vectors at their own length. Workers AI ignores it. */
+  // What follows are additions of embedge: Workers AI ignores them.
+  /** `false` leaves the vectors at their own length. */
   readonly normalize?: boolean;
+  /** One of the model's prompts, put before each text. Neither this nor `prompt`: the model's default prompt, if it has one. */
+  readonly prompt_name?: string;
+  /** Put before each text; not beside `prompt_name`. */
+  readonly prompt?: string;
+  /** Vectors are cut to so many numbers, and then normalised. */
+  readonly dimensions?: number;
+  /** The side at which a text beyond the model's token limit is cut. */
+  readonly truncation_side?: "right" | "left";
 }
 
 export interface AiOptions {

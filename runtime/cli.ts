@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { enableCompileCache } from "node:module";
 import os from "node:os";
 import path from "node:path";
-import { packageRoot } from "./config/installation.ts";
+import { modelsDirOf, packageRoot } from "./config/installation.ts";
 import { loadConfig, type LoadedConfig } from "./config/load.ts";
 import { nearest } from "./config/nearest.ts";
 import { ConfigError, exitCodes } from "./config/problems.ts";
@@ -14,16 +14,19 @@ type Command = (args: readonly string[]) => Promise<void>;
 const commands: ReadonlyMap<string, Command> = new Map([
   ["serve", serve],
   ["config", showConfig],
+  ["models", models],
 ]);
 
 const HELP = `embedge: Workers-style embedding functions on your own machine
 
   embedge serve [flags]     serve the functions and the model
   embedge config [flags]    print every setting in force and where it comes from
+  embedge models list       models that are here, and those that have a name
+  embedge models pull NAME  get one from the hub; verify compares its files, rm removes it
 
   --port N                  TCP port (8080)
   --host ADDRESS            address to listen on (127.0.0.1)
-  --model NAME|FOLDER       model to serve (all-MiniLM-L6-v2)
+  --model NAME|FOLDER       model to serve (all-MiniLM-L6-v2); names: embedge models list
   --workers N|auto          Python processes (auto)
   --permits N               batches at the same time (4)
   --config FILE             configuration file (./embedge.toml where there is one)
@@ -152,6 +155,15 @@ async function showConfig(args: readonly string[]): Promise<void> {
   const width = Math.max(...lines.map(({ text }) => Math.min(text.length, 60)));
   print(`# file: ${file ?? "none"}`);
   for (const { text, origin } of lines) print(`${text.padEnd(width)}  # ${origin}`);
+}
+
+/** Words first, then flags: `models pull bge-m3 --models-dir FOLDER`. */
+async function models(args: readonly string[]): Promise<void> {
+  const flagsAt = args.findIndex((arg) => arg.startsWith("-"));
+  const words = flagsAt === -1 ? args : args.slice(0, flagsAt);
+  const { config } = load(flagsAt === -1 ? [] : args.slice(flagsAt));
+  const { runModels } = await import("./models-command.ts");
+  await runModels({ words, modelsDir: modelsDirOf(config), print });
 }
 
 function load(args: readonly string[]): LoadedConfig {

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { type Clock, systemClock } from "./clock.ts";
-import { installation, packageRoot, sizePool, thisMachine } from "./config/installation.ts";
+import { installation, modelsDirOf, packageRoot, sizePool, thisMachine } from "./config/installation.ts";
 import { findModelFolder, type ModelFolder } from "./config/model-folder.ts";
 import type { Config } from "./config/schema.ts";
 import { createDispatcher, type Dispatcher } from "./embedder/dispatcher.ts";
@@ -45,7 +45,7 @@ const JSON_BYTES_PER_BYTE = 6;
 /** Puts all rooms together. No worker runs and no port is open before `ready`, `listen`, `fetch` or `embed`. */
 export async function createHost(config: Config, parts: HostParts = {}): Promise<Host> {
   const { clock = systemClock, random = Math.random, wrapPool = (pool: WorkerPool) => pool } = parts;
-  const model = findModelFolder(config.models.default, installation.modelsDir);
+  const model = findModelFolder(config.models.default, modelsDirOf(config));
   const routes = await loadFunctions({
     folder: path.resolve(config.functions.dir),
     clock,
@@ -61,7 +61,10 @@ export async function createHost(config: Config, parts: HostParts = {}): Promise
   const dispatcher = buildDispatcher(config, { pool, clock, random, metrics });
   const embedder = createEmbedder({
     dispatcher,
-    names: createModelNames(model.name, config.models.aliases),
+    names: createModelNames(model.name, {
+      ...Object.fromEntries(model.aliases.map((alias) => [alias, model.name])),
+      ...config.models.aliases,
+    }),
     served: { name: model.name, info: () => state.model },
     limits: { callInputsMax: config.queue.inputsMax, textBytesMax: config.limits.textBytesMax },
   });

@@ -5,7 +5,7 @@ import type { Embedder, EmbedResult, ServedModel } from "./embedder/embedder.ts"
 import { type Listener, listen } from "./http/listen.ts";
 import type { ServingState } from "./http/readiness.ts";
 import type { Log } from "./observe/log.ts";
-import type { ModelInfo, PoolListener, Pooling, PoolStatus, WorkerPool } from "./pool/worker-pool.ts";
+import type { ModelInfo, PoolListener, Pooling, PoolStatus, TextOptions, WorkerPool } from "./pool/worker-pool.ts";
 import type { Invoker } from "./routing/invocation.ts";
 
 /** A running host. `fetch` is the whole plugin interface: mount it in any server that speaks Request and Response. */
@@ -25,7 +25,7 @@ export interface Host extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-export interface HostEmbedOptions {
+export interface HostEmbedOptions extends TextOptions {
   /** A name or an alias. Default: the model of the configuration. */
   readonly model?: string;
   readonly pooling?: Pooling;
@@ -102,11 +102,11 @@ export class ComposedHost implements Host {
   async embed(texts: readonly string[], options: HostEmbedOptions = {}): Promise<EmbedResult> {
     void this.#start();
     const { config, clock, embedder } = this.#rooms;
-    const { model, pooling, normalize = true, signal, timeoutMs = config.server.requestTimeoutMs } = options;
+    const { model, normalize = true, signal, timeoutMs = config.server.requestTimeoutMs, ...asked } = options;
     return embedder.embed({
       model: model ?? this.models()[0]?.name ?? config.models.default,
       texts,
-      pooling,
+      ...asked,
       normalize,
       deadlineAtMs: clock.nowMs() + timeoutMs,
       signal: signal ?? new AbortController().signal,

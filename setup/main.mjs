@@ -1,4 +1,4 @@
-// `node setup/main.mjs [serve|test]`: puts in place what `npm start` or `npm test` needs. Runs on the system's Node, without packages.
+// `node setup/main.mjs [serve|test|hub]`: puts in place what `npm start`, `npm test` or `embedge models pull` needs. Runs on the system's Node, without packages.
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -17,7 +17,8 @@ const { setUp } = await import("./set-up.mjs");
 const { toSetupError } = await import("./errors.mjs");
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const level = process.argv[2] === "test" ? "test" : "serve";
+const asked = process.argv[2];
+const level = asked === "test" || asked === "hub" ? asked : "serve";
 const progress = createProgress(process.stderr);
 const stop = new AbortController();
 for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {

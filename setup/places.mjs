@@ -24,5 +24,6 @@ export function placesIn(root) {
     pythonBinary: path.join(python, "bin/python"),
     blas: path.join(state, "blas/libcblas.so"),
     models: path.join(state, "models"),
+    hub: path.join(state, "hub"),
   };
 }

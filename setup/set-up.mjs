@@ -5,16 +5,25 @@ import { takeLock } from "./lock.mjs";
 import { linkOwnNode, needsOwnNode, nodePart } from "./parts/node.mjs";
 import { modelPart } from "./parts/model.mjs";
 import { packagesPart } from "./parts/packages.mjs";
-import { blasPart, environmentPart, pythonPackagesPart, pythonTestPackagesPart } from "./parts/python.mjs";
+import {
+  blasPart,
+  environmentPart,
+  hubPackagesPart,
+  pythonPackagesPart,
+  pythonTestPackagesPart,
+} from "./parts/python.mjs";
 import { placesIn } from "./places.mjs";
 import { openState } from "./state.mjs";
 
-/** @typedef {import("./parts/part.mjs").Part} Part */
+/**
+ * @typedef {import("./parts/part.mjs").Part} Part
+ * @typedef {"serve" | "test" | "hub"} Level
+ */
 
 /**
- * Puts everything in place that serving, or testing, needs. What is in place stays; what is broken is made again.
+ * Puts everything in place that serving, testing or pulling a model needs. What is in place stays; what is broken is made again.
  *
- * @param {{ root: string, level: "serve" | "test", progress: import("./progress.mjs").Progress, signal: AbortSignal }} options
+ * @param {{ root: string, level: Level, progress: import("./progress.mjs").Progress, signal: AbortSignal }} options
  */
 export async function setUp({ root, level, progress, signal }) {
   const places = placesIn(root);
@@ -23,15 +32,7 @@ export async function setUp({ root, level, progress, signal }) {
   let lock;
   const children = createChildren((pids) => lock?.setChildren(pids));
   const context = { places, state: openState(places), run: children.run };
-  const parts = [
-    packagesPart(context, level),
-    environmentPart(context),
-    pythonPackagesPart(context),
-    modelPart(context),
-    ...(ownNode ? [nodePart(context)] : []),
-    ...(process.platform === "linux" ? [blasPart(context)] : []),
-    ...(level === "test" ? [pythonTestPackagesPart(context)] : []),
-  ];
+  const parts = level === "hub" ? [environmentPart(context), hubPackagesPart(context)] : allParts(context, level);
 
   if (dueParts(parts).length > 0) {
     lock = await takeLock(places.lockFile, signal, (pid) => {
@@ -47,6 +48,23 @@ export async function setUp({ root, level, progress, signal }) {
     }
   }
   if (ownNode) linkOwnNode(places);
+}
+
+/**
+ * @param {import("./parts/part.mjs").Context} context
+ * @param {"serve" | "test"} level
+ * @returns {readonly Part[]} each after those that it needs
+ */
+function allParts(context, level) {
+  return [
+    packagesPart(context, level),
+    environmentPart(context),
+    pythonPackagesPart(context),
+    modelPart(context),
+    ...(needsOwnNode(context.places) ? [nodePart(context)] : []),
+    ...(process.platform === "linux" ? [blasPart(context)] : []),
+    ...(level === "test" ? [pythonTestPackagesPart(context), hubPackagesPart(context)] : []),
+  ];
 }
 
 /**

@@ -7,7 +7,8 @@ const LINES_MAX = 300;
 
 /** Which room may import which; `type` marks type-only imports. Everyone but the scheduler may import the leaves. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
-  cli: ["create-host", "type host", "config"],
+  cli: ["create-host", "type host", "config", "models-command"],
+  "models-command": ["config"],
   "create-host": ["host", "http", "routing", "embedder", "scheduler", "pool", "config", "observe"],
   host: ["http", "type config", "type embedder", "type observe", "type pool", "type routing"],
   http: ["routing", "type observe"],

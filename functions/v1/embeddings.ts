@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { loadCl100k, type Vocabulary } from "../_cl100k.ts";
 import { readBody, refuse } from "../_body.ts";
-import { checked, embedTexts, type Fault, faultOfText, faultOfTexts, TEXTS_MAX } from "../_texts.ts";
+import { checked, embedTexts, type Fault, faultOfText, faultOfTexts, refuseUnmet, TEXTS_MAX } from "../_texts.ts";
 import type { Handler } from "../_types.ts";
 
 type TokenIds = readonly number[];
@@ -13,6 +13,9 @@ interface EmbeddingsBody {
   readonly model?: string | null | undefined;
   readonly encoding_format?: "float" | "base64" | null | undefined;
   readonly dimensions?: number | null | undefined;
+  /** Additions of embedge. */
+  readonly prompt_name?: string | null | undefined;
+  readonly prompt?: string | null | undefined;
   readonly user?: string | null | undefined;
 }
 
@@ -30,6 +33,8 @@ export const body: z.ZodType<EmbeddingsBody> = z.object({
   model: z.string().nullish(),
   encoding_format: z.enum(["float", "base64"]).nullish(),
   dimensions: z.int().min(1).nullish(),
+  prompt_name: z.string().nullish(),
+  prompt: z.string().nullish(),
   user: z.string().max(1_024).nullish(),
 });
 
@@ -41,19 +46,16 @@ const handler: Handler = {
     if (texts instanceof Response) return texts;
     const isList = isListOfInputs(asked.input);
     const nameOf = (index: number): string => (isList ? `input[${index}]` : "input");
-    const result = await embedTexts(env, texts, { model: asked.model, nameOf });
-    const dimensions = asked.dimensions ?? result.dimensions;
-    if (dimensions > result.dimensions) {
-      const message = `${result.model} has ${result.dimensions} dimensions.`;
-      return refuse({ status: 400, code: "invalid_request", message, param: "dimensions" });
-    }
+    const result = await embedTexts(env, texts, { ...asked, nameOf });
+    const refusal = refuseUnmet(asked, result);
+    if (refusal !== undefined) return refusal;
     const encode = asked.encoding_format === "base64" ? toBase64 : (row: readonly number[]) => row;
     return Response.json({
       object: "list",
       data: result.rows.map((row, index) => ({
         object: "embedding",
         index,
-        embedding: encode(dimensions < row.length ? cut(row, dimensions) : row),
+        embedding: encode(row),
       })),
       model: result.model,
       usage: { prompt_tokens: result.tokens, total_tokens: result.tokens },
@@ -118,13 +120,6 @@ async function toTexts(input: Input): Promise<readonly string[] | Response> {
 function firstUnknown(vocabulary: Vocabulary, ids: TokenIds): number | undefined {
   const index = ids.findIndex((id) => !vocabulary.has(id));
   return index === -1 ? undefined : index;
-}
-
-/** The first dimensions at length 1 again, for models trained to be cut so (Matryoshka). Nine digits keep a float32. */
-function cut(row: readonly number[], dimensions: number): readonly number[] {
-  const head = row.slice(0, dimensions);
-  const length = Math.hypot(...head) || 1;
-  return head.map((value) => Number(Math.fround(value / length).toPrecision(9)));
 }
 
 /** Float32, little-endian, as OpenAI sends it. */

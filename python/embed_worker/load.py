@@ -118,9 +118,18 @@ def _check_manifest(folder: Folder) -> str | None:
     files = manifest.get("files")
     if not isinstance(files, dict):
         raise BadModel(f"{MANIFEST} lists no files")
-    for name, sha256 in files.items():
-        if folder.sha256(name) != sha256:
+    for name, pinned in files.items():
+        if not isinstance(pinned, dict):
+            raise BadModel(f"{MANIFEST} has no hash of {name}")
+        # The size first: a file that was cut short is told without reading all others.
+        size = folder.file(name).stat().st_size
+        if size != pinned.get("bytes"):
+            raise BadModel(f"{name} has {size} bytes, {MANIFEST} pins {pinned.get('bytes')}; get the model again")
+        if folder.sha256(name) != pinned.get("sha256"):
             raise BadModel(f"{name} is not the file that {MANIFEST} pins; get the model again")
+    for name in folder.names("*.safetensors"):
+        if name not in files:
+            raise BadModel(f"{name} is not among the files of {MANIFEST}")
     revision = manifest.get("revision")
     return revision if isinstance(revision, str) else None
 

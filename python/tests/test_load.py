@@ -288,13 +288,39 @@ def test_the_manifest_names_the_revision_and_pins_every_file(folder: Path, model
     pinned = json.loads((REPOSITORY / "python/default_model.json").read_text())
     for name in pinned["files"]:
         shutil.copy(model_folder / name, folder / name)
-    (folder / "manifest.json").write_text(json.dumps(pinned))
+    (folder / "manifest.json").write_text(json.dumps(manifest(folder, pinned["files"], pinned["revision"])))
     loaded = load(folder)
     assert loaded.revision == pinned["revision"]
     assert loaded.weights_sha256 == pinned["files"]["model.safetensors"]
 
 
 def test_a_file_that_differs_from_the_manifest_is_refused_by_name(folder: Path) -> None:
-    (folder / "manifest.json").write_text(json.dumps({"revision": "1", "files": {"tokenizer.json": "0" * 64}}))
+    (folder / "manifest.json").write_text(json.dumps(manifest(folder, {"tokenizer.json": "0" * 64})))
     with pytest.raises(BadModel, match=r"tokenizer\.json is not the file"):
         load(folder)
+
+
+def test_a_file_that_was_cut_short_after_the_pull_is_refused_with_both_sizes(folder: Path) -> None:
+    whole = (folder / "model.safetensors").stat().st_size
+    (folder / "manifest.json").write_text(json.dumps(manifest(folder, {"model.safetensors": "0" * 64})))
+    os.truncate(folder / "model.safetensors", 1_000)
+    with pytest.raises(BadModel, match=rf"model\.safetensors has 1000 bytes, manifest\.json pins {whole}"):
+        load(folder)
+
+
+def test_weights_that_were_put_beside_those_of_the_manifest_are_refused(folder: Path) -> None:
+    (folder / "manifest.json").write_text(json.dumps(manifest(folder, {})))
+    with pytest.raises(BadModel, match=r"model\.safetensors is not among the files of manifest\.json"):
+        load(folder)
+
+
+@pytest.mark.parametrize("files", [None, [], {"tokenizer.json": "0" * 64}])
+def test_a_manifest_that_is_none_is_refused(folder: Path, files: object) -> None:
+    (folder / "manifest.json").write_text(json.dumps({"revision": "1", "files": files}))
+    with pytest.raises(BadModel, match=r"manifest\.json"):
+        load(folder)
+
+
+def manifest(folder: Path, sha256: dict[str, str], revision: str = "1") -> dict[str, object]:
+    files = {name: {"sha256": value, "bytes": (folder / name).stat().st_size} for name, value in sha256.items()}
+    return {"revision": revision, "files": files}

@@ -8,6 +8,8 @@ export interface Installation {
   readonly python: string;
   readonly blas: string;
   readonly modelsDir: string;
+  /** What `embedge models pull` imports. */
+  readonly hub: string;
 }
 
 /** What the automatic values of the pool depend on. */
@@ -37,11 +39,17 @@ export const installation: Installation = {
   python: path.join(packageRoot, ".embedge/python/bin/python"),
   blas: path.join(packageRoot, ".embedge/blas/libcblas.so"),
   modelsDir: path.join(packageRoot, ".embedge/models"),
+  hub: path.join(packageRoot, ".embedge/hub"),
 };
 
 /** Cores that this process may use, which containers and affinity masks limit. */
 export function thisMachine(): Machine {
   return { cores: availableParallelism(), platform: process.platform, arch: process.arch };
+}
+
+/** Where pulled models are. */
+export function modelsDirOf({ models: { dir } }: Pick<Config, "models">): string {
+  return dir === "auto" ? installation.modelsDir : dir;
 }
 
 /** Settles "auto": one worker per core and 4 at most on CPU, one on a GPU; a worker without a permit would only hold memory. */

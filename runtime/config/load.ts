@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import type { z } from "zod";
 import { readConfigFile } from "./file.ts";
+import { findInCatalogue } from "./model-catalogue.ts";
 import { nearest } from "./nearest.ts";
 import { ConfigError, exitCodes } from "./problems.ts";
 import { configSchema, type Config } from "./schema.ts";
@@ -87,13 +88,24 @@ function resolvePaths(config: Config, baseOf: (settingPath: string) => string): 
   return {
     ...config,
     functions: { ...functions, dir: resolve("functions.dir", functions.dir) },
-    models: { ...models, default: isPath(models.default) ? resolve("models.default", models.default) : models.default },
+    models: {
+      ...models,
+      default: isPath(models.default)
+        ? modelOrFolder(models.default, resolve("models.default", models.default))
+        : models.default,
+      dir: models.dir === "auto" ? models.dir : resolve("models.dir", models.dir),
+    },
     pool: {
       ...pool,
       python: isPath(pool.python) ? resolve("pool.python", pool.python) : pool.python,
       blas: isPath(pool.blas) ? resolve("pool.blas", pool.blas) : pool.blas,
     },
   };
+}
+
+/** `owner/name` may be a model of a hub or a folder: where there is such a folder, it is that. */
+function modelOrFolder(value: string, folder: string): string {
+  return findInCatalogue(value) === undefined || existsSync(folder) ? folder : value;
 }
 
 interface IssueContext {

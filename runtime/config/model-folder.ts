@@ -1,10 +1,13 @@
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from "node:fs";
 import path from "node:path";
+import { findInCatalogue } from "./model-catalogue.ts";
 import { ConfigError, exitCodes, fileProblem } from "./problems.ts";
 
 export interface ModelFolder {
-  /** What answers call the model: the folder's own name. */
+  /** What answers call the model: the name it was pulled under, else the folder's own. */
   readonly name: string;
+  /** Names that mean it wherever it is served. */
+  readonly aliases: readonly string[];
   readonly folder: string;
 }
 
@@ -14,10 +17,16 @@ const HEADER_BYTES_MAX = 100 * 2 ** 20;
 
 /** The folder of `models.default`: one under `modelsDir`, else a path. Throws a ConfigError (66, 77) that names the file which is missing or cut short. */
 export function findModelFolder(model: string, modelsDir: string): ModelFolder {
-  const installed = path.join(modelsDir, model);
-  const folder = !path.isAbsolute(model) && existsSync(installed) ? installed : path.resolve(model);
-  if (!existsSync(folder))
-    throw new ConfigError([`model ${model}: ${unknownModel(folder, modelsDir)}`], exitCodes.noInput);
+  const known = path.isAbsolute(model) ? undefined : findInCatalogue(model);
+  const name = known?.name ?? model;
+  const installed = path.join(modelsDir, name);
+  const isInstalled = !path.isAbsolute(model) && existsSync(installed);
+  const folder = isInstalled ? installed : path.resolve(model);
+  if (!existsSync(folder)) {
+    const why =
+      known === undefined ? unknownModel(folder, modelsDir) : `not here yet; get it: embedge models pull ${name}`;
+    throw new ConfigError([`model ${model}: ${why}`], exitCodes.noInput);
+  }
   let problems: readonly string[];
   try {
     problems = [...missingFiles(folder), ...weightFiles(folder).flatMap((file) => lengthProblem(file))];
@@ -25,14 +34,31 @@ export function findModelFolder(model: string, modelsDir: string): ModelFolder {
     throw error instanceof ConfigError ? error : fileProblem(folder, error);
   }
   if (problems.length > 0) throw new ConfigError(problems, exitCodes.noInput);
-  return { name: path.basename(folder), folder };
+  return isInstalled
+    ? { name, aliases: known?.aliases ?? [], folder }
+    : { name: path.basename(folder), aliases: [], folder };
 }
 
 function unknownModel(folder: string, modelsDir: string): string {
-  const installed = existsSync(modelsDir) ? readdirSync(modelsDir) : [];
+  const installed = listInstalled(modelsDir);
   const known =
     installed.length === 0 ? "no model is installed; `npm start` installs the default one" : installed.join(", ");
   return `no folder ${folder}, and not one of the installed models (${known}).`;
+}
+
+/** Names of the models under a folder: NAME, or OWNER/NAME of a hub. What a pull has not finished starts with a dot. */
+export function listInstalled(modelsDir: string): readonly string[] {
+  const folders = (parent: string): readonly string[] =>
+    existsSync(parent)
+      ? readdirSync(parent, { withFileTypes: true })
+          .filter((entry) => !entry.name.startsWith(".") && !entry.isFile())
+          .map((entry) => entry.name)
+      : [];
+  return folders(modelsDir).flatMap((name) =>
+    existsSync(path.join(modelsDir, name, "config.json"))
+      ? [name]
+      : folders(path.join(modelsDir, name)).map((child) => `${name}/${child}`),
+  );
 }
 
 function missingFiles(folder: string): readonly string[] {

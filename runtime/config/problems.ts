@@ -2,6 +2,7 @@
 export const exitCodes = {
   ok: 0,
   usage: 64,
+  dataError: 65,
   noInput: 66,
   unavailable: 69,
   internal: 70,

@@ -28,6 +28,7 @@ export interface ServerConfig {
 
 export interface ModelsConfig {
   readonly default: string;
+  readonly dir: string;
   readonly aliases: Readonly<Record<string, string>>;
 }
 
@@ -89,7 +90,12 @@ const models = z.strictObject({
     .string()
     .min(1)
     .default("all-MiniLM-L6-v2")
-    .describe("The model to serve: a name under `.embedge/models`, or a folder."),
+    .describe("The model to serve: a name that `embedge models list` shows, OWNER/NAME of a hub, or a folder."),
+  dir: z
+    .string()
+    .min(1)
+    .default("auto")
+    .describe("Folder of the models that were pulled; `auto` is `.embedge/models`."),
   aliases: z
     .record(z.string().min(1), z.string().min(1))
     .default({})

@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
 import { BatchError } from "../pool/worker-pool.ts";
-import type { BatchResult, Pooling, PoolListener, ReadyWorker, WorkerPool } from "../pool/worker-pool.ts";
+import type { BatchRequest, BatchResult, Pooling, PoolListener, ReadyWorker, WorkerPool } from "../pool/worker-pool.ts";
 import type {
   Batch,
   CallId,
@@ -12,11 +12,7 @@ import type {
 } from "../scheduler/events.ts";
 
 /** A call on its way: what the scheduler may know of it (cost, deadline) and what it must not (the texts). */
-export interface DispatchCall {
-  readonly model: string;
-  readonly pooling: Pooling | "default";
-  readonly normalize: boolean;
-  readonly texts: readonly string[];
+export interface DispatchCall extends BatchRequest {
   /** Estimated tokens, one per text. */
   readonly inputTokens: readonly number[];
   readonly deadlineAtMs: number;
@@ -130,8 +126,8 @@ class SchedulerDispatcher implements Dispatcher {
     for (const [at, callId] of arrivals.entries()) {
       const { call } = this.#openCall(callId);
       const { inputTokens, deadlineAtMs } = call;
-      // Inputs share a batch only where the forward pass and what follows it are the same.
-      const batchKey = `${call.model} ${call.pooling} ${call.normalize}`;
+      // Inputs share a batch only where the forward pass and what comes before and after it are the same.
+      const batchKey = JSON.stringify(optionsOf(call));
       const moreFollow = at < arrivals.length - 1;
       this.#handle({ type: "call_submitted", call: { id: callId, batchKey, inputTokens, deadlineAtMs }, moreFollow });
     }
@@ -209,8 +205,7 @@ class SchedulerDispatcher implements Dispatcher {
     const first = calls[0];
     assertBug(first !== undefined, "the scheduler cut an empty batch");
     const texts = batch.inputs.map(({ index }, at) => calls[at]?.call.texts[index] ?? "");
-    const { model, pooling, normalize } = first.call;
-    const outcome = await this.#pool.run(workerId, { model, pooling, normalize, texts }).catch(asBatchError);
+    const outcome = await this.#pool.run(workerId, { ...optionsOf(first.call), texts }).catch(asBatchError);
     // A lost worker's batches end with `worker_lost`, which the pool has reported already.
     if (outcome instanceof BatchError && outcome.kind === "worker_lost") return;
     const tookMs = this.#clock.nowMs() - startedAtMs;
@@ -269,6 +264,12 @@ class SchedulerDispatcher implements Dispatcher {
     open?.call.signal.removeEventListener("abort", open.onAbort);
     return open;
   }
+}
+
+/** What the inputs of one batch have in common. */
+function optionsOf(call: DispatchCall): Omit<BatchRequest, "texts"> {
+  const { model, pooling, normalize, promptName, prompt, dimensions, truncationSide } = call;
+  return { model, pooling, normalize, promptName, prompt, dimensions, truncationSide };
 }
 
 function asBatchError(error: unknown): BatchError {

@@ -1,7 +1,8 @@
 import { AppError } from "../errors.ts";
-import type { ModelInfo, Pooling, VectorBlock } from "../pool/worker-pool.ts";
+import type { ModelInfo, Pooling, TextOptions, VectorBlock } from "../pool/worker-pool.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { ModelNames } from "./model-names.ts";
+import { checkTextOptions } from "./text-options.ts";
 import { createTokenCost } from "./token-cost.ts";
 
 export interface Embedder {
@@ -19,7 +20,7 @@ export interface ServedModel {
   readonly info: ModelInfo | undefined;
 }
 
-export interface EmbedCall {
+export interface EmbedCall extends TextOptions {
   /** A model's name or an alias of it. */
   readonly model: string;
   readonly texts: readonly string[];
@@ -62,6 +63,8 @@ export interface EmbedderOptions {
   readonly limits: EmbedderLimits;
 }
 
+/** Tokens assumed for a prompt of the model's own, whose text is in the worker alone. */
+const NAMED_PROMPT_TOKENS = 16;
 /** Tokens assumed as the longest input until a worker has told the model's limit. */
 const TOKENS_MAX_UNTIL_KNOWN = 512;
 
@@ -71,16 +74,20 @@ export function createEmbedder({ dispatcher, names, served, limits }: EmbedderOp
     async embed(call) {
       const model = names.resolve(call.model);
       checkTexts(call.texts, limits);
-      const tokensMax = served.info()?.maxTokens ?? TOKENS_MAX_UNTIL_KNOWN;
-      const inputTokens = call.texts.map((text) => cost.estimate(text, tokensMax));
-      const { texts, normalize, deadlineAtMs, signal } = call;
-      const pooling = call.pooling ?? "default";
-      const result = await dispatcher.submit({ model, pooling, normalize, texts, inputTokens, deadlineAtMs, signal });
+      const info = served.info();
+      checkTextOptions(call, info, limits.textBytesMax);
+      const tokensMax = info?.maxTokens ?? TOKENS_MAX_UNTIL_KNOWN;
+      const { texts, prompt = "", promptName, pooling = "default" } = call;
+      const promptTokens = promptName === undefined ? 0 : NAMED_PROMPT_TOKENS;
+      const inputTokens = texts.map((text) =>
+        Math.min(tokensMax, cost.estimate(prompt + text, tokensMax) + promptTokens),
+      );
+      const result = await dispatcher.submit({ ...call, model, pooling, inputTokens });
       const truncated = new Set(result.truncated);
       for (const [index, actual] of result.tokenCounts.entries()) {
         const estimated = inputTokens[index] ?? 0;
-        // A count that a limit has cut says nothing about the text behind the cut.
-        if (!truncated.has(index) && estimated < tokensMax) cost.learn(estimated, actual);
+        // A count that a limit has cut says nothing about the text behind the cut, nor does one with a prompt unseen here.
+        if (promptTokens === 0 && !truncated.has(index) && estimated < tokensMax) cost.learn(estimated, actual);
       }
       const { data, dimensions, ...facts } = result;
       return { model, vectors: { rows: texts.length, dimensions, data }, ...facts };

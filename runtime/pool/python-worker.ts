@@ -103,7 +103,7 @@ export class PythonWorker {
   /** Runs one batch; call it only between `onReady` and `onLost`. */
   run(request: BatchRequest): Promise<BatchResult> {
     return new Promise((resolve, reject) => {
-      const { dimensions } = this.#model ?? { dimensions: 0 };
+      const dimensions = request.dimensions ?? this.#model?.dimensions ?? 0;
       const number = this.#nextBatch++;
       this.#open.set(number, { request, nonce: randomBytes(8).toString("hex"), dimensions, resolve, reject });
       this.#rowsMax = Math.max(this.#rowsMax, request.texts.length);
@@ -131,7 +131,7 @@ export class PythonWorker {
       const number = this.#unwritten.shift();
       const batch = number === undefined ? undefined : this.#open.get(number);
       if (number === undefined || batch === undefined) return;
-      const { texts, pooling, normalize } = batch.request;
+      const { model: _held, texts, ...options } = batch.request;
       const body = Buffer.from(JSON.stringify(texts));
       if (body.length > this.#options.frameBytesMax) {
         this.#open.delete(number);
@@ -140,7 +140,7 @@ export class PythonWorker {
         );
         continue;
       }
-      const head = { type: "embed", id: number, nonce: batch.nonce, pooling, normalize };
+      const head = { type: "embed", id: number, nonce: batch.nonce, ...options };
       this.#isBlocked = !this.#process.write(encodeFrame(head, body));
     }
   }

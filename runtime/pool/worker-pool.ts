@@ -38,6 +38,12 @@ export interface ModelInfo {
   readonly device: string;
   /** The BLAS in use and its probed speed, GFLOP/s; 0 where not probed. */
   readonly blas: { readonly name: string; readonly gflops: number };
+  /** Names of the prompts that its files define. */
+  readonly prompts: readonly string[];
+  /** The prompt of texts that ask for none. */
+  readonly defaultPrompt: string | null;
+  /** Lengths to which its vectors may be cut besides `dimensions` itself; null: any. */
+  readonly dimensionsAllowed: readonly number[] | null;
   /** What was assumed where the model folder says nothing. */
   readonly assumptions: readonly string[];
 }
@@ -60,7 +66,19 @@ export interface WorkerStatus {
 
 export type Pooling = "mean" | "cls" | "last_token";
 
-export interface BatchRequest {
+/** What a caller may ask beside pooling and normalisation; what is undefined is as the model's files say. */
+export interface TextOptions {
+  /** Name of one of the model's prompts. */
+  readonly promptName?: string | undefined;
+  /** Put before each text, its tokens counted; never beside `promptName`. */
+  readonly prompt?: string | undefined;
+  /** Vectors are cut to so many numbers, then normalised if at all (Matryoshka). */
+  readonly dimensions?: number | undefined;
+  /** The side at which a text beyond the model's limit loses tokens. */
+  readonly truncationSide?: "right" | "left" | undefined;
+}
+
+export interface BatchRequest extends TextOptions {
   readonly model: string;
   /** "default": what the model's own files say. */
   readonly pooling: Pooling | "default";

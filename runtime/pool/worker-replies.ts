@@ -16,6 +16,7 @@ export class ProtocolError extends Error {
 export interface SentBatch {
   readonly nonce: string;
   readonly request: BatchRequest;
+  /** Of each row: those asked for, else the model's own. */
   readonly dimensions: number;
 }
 
@@ -31,6 +32,9 @@ const readyHead = z.object({
     pooling,
     device: z.string(),
     blas: z.object({ name: z.string(), gflops: z.number().min(0) }),
+    prompts: z.array(z.string()),
+    defaultPrompt: z.string().nullable(),
+    dimensionsAllowed: z.array(z.int().min(1)).nullable(),
     assumptions: z.array(z.string()),
   }),
 });

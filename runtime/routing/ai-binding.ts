@@ -1,8 +1,9 @@
 import type { AiBinding, AiEmbedding, AiOptions, AiTextInput } from "../../functions/_types.ts";
-import type { Embedder, EmbedResult } from "../embedder/embedder.ts";
+import type { EmbedCall, Embedder, EmbedResult } from "../embedder/embedder.ts";
 import { AppError, type ErrorCode } from "../errors.ts";
 import { toAppError } from "./error-response.ts";
 import { toFloat32Decimal } from "./float32-decimal.ts";
+import { readTextOptions } from "./text-options.ts";
 
 /** What `env.AI` inherits from the run of a handler that it was made for. */
 export interface AiScope {
@@ -125,26 +126,21 @@ function upstreamCodeOf(error: AppError): UpstreamCode {
   return upstreamCodes[error.code] ?? upstream.internal;
 }
 
-interface Call {
-  readonly model: string;
-  readonly texts: readonly string[];
-  readonly pooling: "mean" | "cls" | undefined;
-  readonly normalize: boolean;
-}
+type Call = Omit<EmbedCall, "deadlineAtMs" | "signal">;
 
 /** Reads each value once and copies the texts, so that what was checked is what runs, whatever the caller does later. */
 function readCall(model: unknown, input: unknown, textsMax: number): Call {
   if (typeof model !== "string") throw invalid("The model's name must be a string.", "model");
   if (typeof input !== "object" || input === null) throw invalid("The input must be an object with `text`.");
-  const { text, pooling, normalize = true } = readFields(input);
+  const { text, pooling, normalize = true, ...options } = readFields(input);
   if (pooling !== undefined && pooling !== "mean" && pooling !== "cls") {
     throw invalid("`pooling` must be mean or cls.", "pooling");
   }
   if (typeof normalize !== "boolean") throw invalid("`normalize` must be true or false.", "normalize");
-  return { model, texts: readTexts(text, textsMax), pooling, normalize };
+  return { model, texts: readTexts(text, textsMax), pooling, normalize, ...readTextOptions(options) };
 }
 
-function readFields(input: object): { text?: unknown; pooling?: unknown; normalize?: unknown } {
+function readFields(input: object): Readonly<Record<string, unknown>> {
   try {
     return { ...input };
   } catch (cause) {

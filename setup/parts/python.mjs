@@ -61,6 +61,31 @@ export function pythonTestPackagesPart(context) {
 }
 
 /**
+ * What `embedge models pull` imports. In a folder of its own: the environment of the workers stays as it is.
+ *
+ * @param {import("./part.mjs").Context} context
+ * @returns {import("./part.mjs").Part}
+ */
+export function hubPackagesPart(context) {
+  const { places, state } = context;
+  const lock = "python/requirements-hub.lock";
+  const key = keyOf([path.join(places.root, lock)]);
+  const witness = path.join(places.hub, "huggingface_hub/__init__.py");
+  return {
+    name: "hub",
+    label: "Python packages (model hub)",
+    after: ["environment"],
+    whyDue: () => state.whyDue("hub", key),
+    async make() {
+      const step = "Installing the Python packages for the model hub";
+      rmSync(places.hub, { recursive: true, force: true });
+      await pipInstall(context, { name: "hub", step, lock, args: ["--target", places.hub] });
+      state.record("hub", key, [witness]);
+    },
+  };
+}
+
+/**
  * OpenBLAS under the names that MLX looks for; without it the Linux build of MLX is 10 to 40 times slower.
  *
  * @param {import("./part.mjs").Context} context

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "nod
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
-import { findModelFolder } from "../../runtime/config/model-folder.ts";
+import { findModelFolder, listInstalled } from "../../runtime/config/model-folder.ts";
 import { ConfigError } from "../../runtime/config/problems.ts";
 
 const parent = mkdtempSync(path.join(os.tmpdir(), "embedge-models-"));
@@ -42,12 +42,37 @@ function problemOf(model: string): ConfigError {
 
 test("a name is a folder among the installed models", () => {
   const folder = writeModel("small");
-  expect(findModelFolder("small", models)).toEqual({ name: "small", folder });
+  expect(findModelFolder("small", models)).toEqual({ name: "small", aliases: [], folder });
 });
 
 test("a path is a folder anywhere, and its last part is the model's name", () => {
   const folder = writeModel("elsewhere/mine");
-  expect(findModelFolder(folder, models)).toEqual({ name: "mine", folder });
+  expect(findModelFolder(folder, models)).toEqual({ name: "mine", aliases: [], folder });
+});
+
+test("a name of the catalogue, of the platform or of the hub finds what was pulled, and answers to all of them", () => {
+  const folder = writeModel("bge-m3");
+  const found = { name: "bge-m3", aliases: ["@cf/baai/bge-m3", "BAAI/bge-m3"], folder };
+  for (const name of ["bge-m3", "@cf/baai/bge-m3", "BAAI/bge-m3"]) expect(findModelFolder(name, models)).toEqual(found);
+});
+
+test.each(["owner/model", "owner/model@v1.0"])("a hub id is its own name: %s", (id) => {
+  const folder = writeModel(id);
+  expect(findModelFolder(id, models)).toEqual({ name: id, aliases: [], folder });
+});
+
+test.each([
+  ["qwen3-0.6b-4bit", "qwen3-0.6b-4bit"],
+  ["@cf/baai/bge-m3", "bge-m3"],
+  ["owner/model@v1", "owner/model@v1"],
+])("%s is known but not pulled: 66, and the command that gets it (C08)", (model, name) => {
+  const { exitCode, message } = problemOf(model);
+  expect([exitCode, message]).toEqual([66, `model ${model}: not here yet; get it: embedge models pull ${name}`]);
+});
+
+test("of the folders in the models' folder those of a hub's owner are seen, and unfinished pulls are not", () => {
+  for (const name of ["small", "owner/one", "owner/two@v1", ".half.partial"]) writeModel(name);
+  expect(listInstalled(models).toSorted()).toEqual(["owner/one", "owner/two@v1", "small"]);
 });
 
 test("an unknown name lists the installed models: 66 (C08)", () => {

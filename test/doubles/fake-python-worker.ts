@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { createFrameDecoder, encodeFrame, type FrameHead } from "../../runtime/pool/frames.ts";
-import type { BatchRequest, ModelInfo, Pooling } from "../../runtime/pool/worker-pool.ts";
+import type { BatchRequest, ModelInfo, Pooling, TextOptions } from "../../runtime/pool/worker-pool.ts";
 import { FAKE_DIMENSIONS, fakeAnswer, fakeModelInfo } from "./fake-answer.ts";
 
 export interface FakeWorkerScript {
@@ -33,7 +33,7 @@ export interface FakeWorkerScript {
   readonly isStubborn?: boolean;
 }
 
-interface EmbedHead extends FrameHead {
+interface EmbedHead extends FrameHead, TextOptions {
   readonly id: number;
   readonly nonce: string;
   readonly pooling: Pooling | "default";
@@ -143,7 +143,8 @@ const faults: Readonly<Record<string, Fault>> = {
 
 function embed(head: EmbedHead, body: Uint8Array): void {
   const texts: string[] = JSON.parse(Buffer.from(body).toString());
-  const request = { model: "", pooling: head.pooling, normalize: head.normalize, texts };
+  const { pooling, normalize, promptName, prompt, dimensions } = head;
+  const request = { model: "", pooling, normalize, promptName, prompt, dimensions, texts };
   const [, name = "", argument = ""] = texts.find((text) => text.startsWith("fault:"))?.split(":") ?? [];
   const fault = faults[name];
   if (fault === undefined) pipe.write(answer(head, request));

@@ -43,6 +43,17 @@ describe("dispatcher", () => {
     expect(world.pool.started.map(({ request }) => request.texts)).toEqual([["a"], ["b"]]);
   });
 
+  test.each([{ promptName: "query" }, { prompt: "query: " }, { dimensions: 4 }, { truncationSide: "left" as const }])(
+    "a call with %j shares no batch with one without, and the pool is told of it",
+    async (options) => {
+      world = await createWorld({ answers: "at_once" });
+      await Promise.all([submit(["a"]), submit(["b"], options), submit(["c"], options)]);
+      expect(world.pool.started.map(({ request }) => request.texts)).not.toContainEqual(["a", "b"]);
+      const asked = world.pool.started.filter(({ request }) => !request.texts.includes("a"));
+      expect(asked.map(({ request }) => request)).toContainEqual(expect.objectContaining(options));
+    },
+  );
+
   test("Q06 an already aborted call takes no place and leaves no listener", async () => {
     world = await createWorld({ answers: "by_hand" });
     const refused = submit(["a"], { signal: AbortSignal.abort() });

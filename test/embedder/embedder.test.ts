@@ -20,6 +20,23 @@ describe("embedder", () => {
     expect(calls[0]?.inputTokens).toEqual([4, 256]);
   });
 
+  test("a prompt costs its tokens with each text, and is handed on", async () => {
+    const { embedder, calls } = given();
+    await embedder.embed(call(["one", "two"], { prompt: "title: none | text: " }));
+    await embedder.embed(call(["one"], { promptName: "query", truncationSide: "left", dimensions: 2 }));
+    expect(calls[0]?.inputTokens[0]).toBeGreaterThan(8);
+    expect(calls[0]).toMatchObject({ prompt: "title: none | text: " });
+    expect(calls[1]?.inputTokens[0]).toBeGreaterThan(8);
+    expect(calls[1]).toMatchObject({ promptName: "query", truncationSide: "left", dimensions: 2 });
+  });
+
+  test("a prompt that the model does not have is refused before it is queued", async () => {
+    const { embedder, calls } = given();
+    const refused = embedder.embed(call(["one"], { promptName: "nothing" }));
+    await expect(refused).rejects.toMatchObject({ code: "invalid_request", param: "prompt_name" });
+    expect(calls).toEqual([]);
+  });
+
   test.each([
     ["no text", [], "empty_input", "text"],
     ["more texts than the queue holds", ["a", "b", "c", "d"], "too_many_inputs", "text"],

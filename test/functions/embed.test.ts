@@ -40,6 +40,22 @@ describe("POST /api/v1/embed", () => {
     expect(embedder.calls.at(-1)).toMatchObject({ model: "mine", pooling: "cls", normalize: false });
   });
 
+  test("hands prompt, dimensions and truncation side on", async () => {
+    await post({ texts: ["a"], prompt_name: "query", dimensions: 3, truncation_side: "left" });
+    expect(embedder.calls.at(-1)).toMatchObject({ promptName: "query", dimensions: 3, truncationSide: "left" });
+    await post({ texts: ["a"], prompt: "query: ", prompt_name: null });
+    expect(embedder.calls.at(-1)).toMatchObject({ promptName: undefined, prompt: "query: " });
+  });
+
+  test("what the model cannot give is a 400 with the field's name", async () => {
+    const refusing = createMemoryEmbedder({
+      intercept: () => Promise.reject(new AppError("invalid_request", { param: "prompt_name" })),
+    });
+    const other = createMemoryApp({ embedder: refusing, routes: [routeOf(PATH, embed)] });
+    const response = await other.request(PATH, postJson({ texts: ["a"], prompt_name: "x" }));
+    expect(await errorOf(response)).toEqual({ status: 400, code: "invalid_request", param: "prompt_name" });
+  });
+
   test("takes the default model from EMBEDDING_MODEL", async () => {
     const own = createMemoryEmbedder();
     const vars = { EMBEDDING_MODEL: "from-a-variable" };
@@ -101,6 +117,10 @@ describe("what is no request to embed", () => {
     ["a list for the model (H02)", { texts: ["a"], model: [] }, "invalid_request", "model"],
     ["an unknown pooling", { texts: ["a"], pooling: "max" }, "invalid_request", "pooling"],
     ["a word for normalize", { texts: ["a"], normalize: "yes" }, "invalid_request", "normalize"],
+    ["a list of prompts", { texts: ["a"], prompt: ["b"] }, "invalid_request", "prompt"],
+    ["a number as prompt's name", { texts: ["a"], prompt_name: 1 }, "invalid_request", "prompt_name"],
+    ["no dimension (H40)", { texts: ["a"], dimensions: 0 }, "invalid_request", "dimensions"],
+    ["the middle", { texts: ["a"], truncation_side: "middle" }, "invalid_request", "truncation_side"],
     ["a list for the body (H02)", [1], "invalid_request", null],
     ["an empty list (H03)", { texts: [] }, "empty_input", "texts"],
     ["2,049 texts (H04)", { texts: Array(2_049).fill("a") }, "too_many_inputs", "texts"],

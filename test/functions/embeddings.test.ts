@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import * as embeddings from "../../functions/v1/embeddings.ts";
 import { AppError } from "../../runtime/errors.ts";
 import { createMemoryApp, errorOf, postJson, routeOf } from "../doubles/memory-app.ts";
-import { createMemoryEmbedder, MODEL, vectorOf } from "../doubles/memory-embedder.ts";
+import { createMemoryEmbedder, embedResult, MODEL, vectorOf } from "../doubles/memory-embedder.ts";
 
 interface Answer {
   readonly object: string;
@@ -56,6 +56,37 @@ describe("POST /v1/embeddings", () => {
     expect(Math.hypot(...vector)).toBeCloseTo(1, 6);
     expect((vector[1] ?? 0) / (vector[0] ?? 1)).toBeCloseTo((whole[1] ?? 0) / (whole[0] ?? 1), 5);
   });
+
+  test("a vector that the platform has cut is not touched again", async () => {
+    const cutting = createMemoryEmbedder({
+      intercept: async ({ texts, dimensions = 8 }) => embedResult(texts, dimensions),
+    });
+    const other = createMemoryApp({ embedder: cutting, routes: [routeOf(PATH, embeddings)] });
+    const response = await other.request(PATH, postJson({ input: "one", dimensions: 3 }));
+    const { data } = (await response.json()) as Answer;
+    expect(Float32Array.from(data[0]?.embedding as number[])).toEqual(vectorOf("one", 3));
+  });
+
+  test("hands the prompt on", async () => {
+    await post({ input: "a", prompt_name: "query" });
+    expect(embedder.calls.at(-1)).toMatchObject({ promptName: "query", prompt: undefined });
+    await post({ input: "a", prompt: "query: " });
+    expect(embedder.calls.at(-1)).toMatchObject({ promptName: undefined, prompt: "query: " });
+  });
+
+  test.each([{ prompt: "query: " }, { prompt_name: "query" }])(
+    "on a platform that drops %j the answer is a 400, never a vector of something else",
+    async (asked) => {
+      const env = {
+        AI: { run: async () => ({ shape: [1, 2] as const, data: [[0.6, 0.8]], pooling: "cls" as const }) },
+      };
+      const context = { params: {}, waitUntil() {}, passThroughOnException() {} };
+      const request = new Request("http://host/", postJson({ input: "a", ...asked }));
+      const response = await embeddings.default.fetch(request, env, context);
+      const param = Object.keys(asked)[0];
+      expect(await errorOf(response)).toEqual({ status: 400, code: "invalid_request", param });
+    },
+  );
 
   test("the model's own number of dimensions changes nothing", async () => {
     const plain = await answerTo({ input: "one" });
@@ -136,6 +167,7 @@ describe("what is no request for embeddings", () => {
     ["no dimension (H40)", { input: "a", dimensions: 0 }, "invalid_request", "dimensions"],
     ["a billion dimensions (H40)", { input: "a", dimensions: 1e9 }, "invalid_request", "dimensions"],
     ["a fraction of dimensions (H40)", { input: "a", dimensions: 1.5 }, "invalid_request", "dimensions"],
+    ["a prompt that is no text", { input: "a", prompt: 1 }, "invalid_request", "prompt"],
     ["a user of 1 MB (H40)", { input: "a", user: "u".repeat(900_000) }, "invalid_request", "user"],
   ])("%s is a 400", async (_, body, code, param) => {
     expect(await errorOf(await post(body))).toEqual({ status: 400, code, param });

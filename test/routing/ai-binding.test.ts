@@ -59,6 +59,24 @@ describe("env.AI.run", () => {
     ]);
   });
 
+  test("hands prompt, dimensions and truncation side on, as embedge's additions", async () => {
+    const { ai, embedder } = given();
+    await ai.run("m", { text: "one", prompt_name: "query", dimensions: 2, truncation_side: "left" });
+    await ai.run("m", { text: "one", prompt: "query: " });
+    expect(embedder.calls).toMatchObject([
+      { promptName: "query", prompt: undefined, dimensions: 2, truncationSide: "left" },
+      { promptName: undefined, prompt: "query: ", dimensions: undefined, truncationSide: undefined },
+    ]);
+  });
+
+  test.each([{ prompt_name: 1 }, { prompt: ["a"] }, { dimensions: "2" }, { truncation_side: "middle" }])(
+    "refuses %j, naming the field (H40)",
+    async (wrong) => {
+      const error = await failureOf(given().ai.run("m", { text: "a", ...wrong } as unknown as AiTextInput));
+      expect(error.cause).toMatchObject({ code: "invalid_request", param: Object.keys(wrong)[0] });
+    },
+  );
+
   test("has the genuine class's name and properties", async () => {
     const { ai } = given();
     expect(ai.constructor.name).toBe("Ai");

@@ -1,13 +1,11 @@
 import { z } from "zod";
 import { readBody } from "../../_body.ts";
-import { embedTexts, texts } from "../../_texts.ts";
+import { type Asked, embedTexts, refuseUnmet, texts } from "../../_texts.ts";
 import type { Handler } from "../../_types.ts";
 
-interface EmbedBody {
+interface EmbedBody extends Asked {
   readonly texts: readonly string[];
   readonly model?: string | null | undefined;
-  readonly pooling?: "mean" | "cls" | null | undefined;
-  readonly normalize?: boolean | null | undefined;
 }
 
 export const methods: readonly string[] = ["POST"];
@@ -17,6 +15,10 @@ export const body: z.ZodType<EmbedBody> = z.object({
   model: z.string().nullish(),
   pooling: z.enum(["mean", "cls"]).nullish(),
   normalize: z.boolean().nullish(),
+  prompt_name: z.string().nullish(),
+  prompt: z.string().nullish(),
+  dimensions: z.int().min(1).nullish(),
+  truncation_side: z.enum(["right", "left"]).nullish(),
 });
 
 const handler: Handler = {
@@ -25,6 +27,8 @@ const handler: Handler = {
     const asked = await readBody(request, body);
     if (asked instanceof Response) return asked;
     const result = await embedTexts(env, asked.texts, { ...asked, nameOf: (index) => `texts[${index}]` });
+    const refusal = refuseUnmet(asked, result);
+    if (refusal !== undefined) return refusal;
     return Response.json({
       embeddings: result.rows,
       model: result.model,
