@@ -37,6 +37,7 @@ export type ErrorCode =
   | "expectation_failed"
   | "poison_input"
   | "queue_full"
+  | "tenant_queue_full"
   | "headers_too_large"
   | "client_gone"
   | "internal_error"
@@ -92,6 +93,12 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorEntry>> = {
     type: "overloaded_error",
     retry: "after",
     meaning: "The queue is full; nothing was started.",
+  },
+  tenant_queue_full: {
+    status: 429,
+    type: "overloaded_error",
+    retry: "after",
+    meaning: "The queue is full and you hold more than your share of it; nothing was started.",
   },
   headers_too_large: refused(431, "The request line or the headers are too large."),
   client_gone: refused(499, "The client went away. Seen in logs and metrics only."),

@@ -1,15 +1,17 @@
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
 import { BatchError } from "../pool/worker-pool.ts";
-import type { BatchRequest, BatchResult, Pooling, PoolListener, ReadyWorker, WorkerPool } from "../pool/worker-pool.ts";
+import type { BatchRequest, Pooling, PoolListener, ReadyWorker, WorkerPool } from "../pool/worker-pool.ts";
 import type {
   Batch,
   CallId,
+  Priority,
   Scheduler,
   SchedulerCommand,
   SchedulerEvent,
   SchedulerSnapshot,
 } from "../scheduler/events.ts";
+import { CallRows } from "./call-rows.ts";
 
 /** A call on its way: what the scheduler may know of it (cost, deadline) and what it must not (the texts). */
 export interface DispatchCall extends BatchRequest {
@@ -17,6 +19,10 @@ export interface DispatchCall extends BatchRequest {
   readonly inputTokens: readonly number[];
   readonly deadlineAtMs: number;
   readonly signal: AbortSignal;
+  /** Who shares the workers with others; undefined for the one tenant of a host that knows none. */
+  readonly tenant?: string | undefined;
+  /** Undefined: interactive. */
+  readonly priority?: Priority | undefined;
 }
 
 /** What all batches of one call gave, put together in input order. `data` has shape [texts, dimensions]. */
@@ -43,6 +49,8 @@ export interface Dispatcher extends PoolListener {
   /** Refuses new calls; resolves when the last admitted one has ended, or at `graceMs`. */
   drain(graceMs: number): Promise<void>;
   snapshot(): SchedulerSnapshot;
+  /** From now on a worker runs so many batches at a time; those over it end first. */
+  permitsChanged(workerId: string, permits: number): void;
 }
 
 interface OpenCall {
@@ -51,11 +59,7 @@ interface OpenCall {
   readonly resolve: (result: DispatchResult) => void;
   readonly reject: (error: AppError) => void;
   readonly onAbort: () => void;
-  readonly tokenCounts: number[];
-  readonly truncated: number[];
-  data: Float32Array;
-  dimensions: number;
-  pooling: Pooling;
+  readonly rows: CallRows;
   startedAtMs: number | undefined;
 }
 
@@ -107,11 +111,7 @@ class SchedulerDispatcher implements Dispatcher {
       resolve,
       reject,
       onAbort,
-      tokenCounts: Array.from({ length: call.texts.length }, () => 0),
-      truncated: [],
-      data: new Float32Array(0),
-      dimensions: 0,
-      pooling: "mean",
+      rows: new CallRows(call.texts.length),
       startedAtMs: undefined,
     });
     call.signal.addEventListener("abort", onAbort, { once: true });
@@ -125,11 +125,16 @@ class SchedulerDispatcher implements Dispatcher {
     const arrivals = this.#arrivals.splice(0).filter((callId) => this.#open.has(callId));
     for (const [at, callId] of arrivals.entries()) {
       const { call } = this.#openCall(callId);
-      const { inputTokens, deadlineAtMs } = call;
+      const { inputTokens, deadlineAtMs, tenant, priority } = call;
+      const share = { ...(tenant !== undefined && { tenant }), ...(priority !== undefined && { priority }) };
       // Inputs share a batch only where the forward pass and what comes before and after it are the same.
       const batchKey = JSON.stringify(optionsOf(call));
       const moreFollow = at < arrivals.length - 1;
-      this.#handle({ type: "call_submitted", call: { id: callId, batchKey, inputTokens, deadlineAtMs }, moreFollow });
+      this.#handle({
+        type: "call_submitted",
+        call: { id: callId, batchKey, inputTokens, deadlineAtMs, ...share },
+        moreFollow,
+      });
     }
   }
 
@@ -148,6 +153,10 @@ class SchedulerDispatcher implements Dispatcher {
 
   workerLost(workerId: string): void {
     this.#handle({ type: "worker_lost", workerId });
+  }
+
+  permitsChanged(workerId: string, permits: number): void {
+    this.#handle({ type: "permits_changed", workerId, permits });
   }
 
   #abort(callId: CallId): void {
@@ -214,7 +223,7 @@ class SchedulerDispatcher implements Dispatcher {
       this.#handle({ type: "batch_failed", batchId: batch.id });
       return;
     }
-    for (const [row, { index }] of batch.inputs.entries()) keepRow(calls[row], index, { result: outcome, row });
+    for (const [row, { index }] of batch.inputs.entries()) calls[row]?.rows.keep(index, outcome, row);
     this.#handle({ type: "batch_finished", batchId: batch.id, failedInputs: outcome.failedRows });
   }
 
@@ -234,12 +243,13 @@ class SchedulerDispatcher implements Dispatcher {
     const open = this.#close(callId);
     assertBug(open !== undefined, "the scheduler completed a call twice");
     const startedAtMs = open.startedAtMs ?? open.admittedAtMs;
+    const { data, dimensions, pooling, tokenCounts, truncated } = open.rows;
     open.resolve({
-      data: open.data,
-      dimensions: open.dimensions,
-      pooling: open.pooling,
-      tokenCounts: open.tokenCounts,
-      truncated: open.truncated.toSorted((a, b) => a - b),
+      data,
+      dimensions,
+      pooling,
+      tokenCounts,
+      truncated,
       queueMs: startedAtMs - open.admittedAtMs,
       batchMs: this.#clock.nowMs() - startedAtMs,
     });
@@ -274,19 +284,6 @@ function optionsOf(call: DispatchCall): Omit<BatchRequest, "texts"> {
 
 function asBatchError(error: unknown): BatchError {
   return error instanceof BatchError ? error : new BatchError("batch_failed", "the pool failed", { cause: error });
-}
-
-/** Copies one row of a batch to its place in the call. */
-function keepRow(open: OpenCall | undefined, index: number, from: { result: BatchResult; row: number }): void {
-  if (open === undefined) return;
-  const { vectors, tokenCounts, truncatedRows, pooling } = from.result;
-  const { dimensions, data } = vectors;
-  if (open.data.length === 0) open.data = new Float32Array(open.call.texts.length * dimensions);
-  open.data.set(data.subarray(from.row * dimensions, (from.row + 1) * dimensions), index * dimensions);
-  open.dimensions = dimensions;
-  open.pooling = pooling;
-  open.tokenCounts[index] = tokenCounts[from.row] ?? 0;
-  if (truncatedRows.includes(from.row)) open.truncated.push(index);
 }
 
 type WithoutTime<E> = E extends unknown ? Omit<E, "atMs"> : never;

@@ -1,5 +1,6 @@
 import { AppError } from "../errors.ts";
 import type { ModelInfo, Pooling, TextOptions, VectorBlock } from "../pool/worker-pool.ts";
+import type { Priority } from "../scheduler/events.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { ModelNames } from "./model-names.ts";
 import { checkTextOptions } from "./text-options.ts";
@@ -30,6 +31,10 @@ export interface EmbedCall extends TextOptions {
   /** On the host's Clock. */
   readonly deadlineAtMs: number;
   readonly signal: AbortSignal;
+  /** Tenants share the workers token for token; undefined: the one tenant of a host that knows none. */
+  readonly tenant?: string | undefined;
+  /** Undefined: interactive, which goes before bulk. */
+  readonly priority?: Priority | undefined;
 }
 
 /** `vectors` has shape [texts, dimensions]. */

@@ -117,6 +117,7 @@ const upstreamCodes: Partial<Record<ErrorCode, UpstreamCode>> = {
   deadline_exceeded: upstream.timeout,
   client_gone: upstream.aborted,
   queue_full: upstream.outOfCapacity,
+  tenant_queue_full: upstream.outOfCapacity,
   starting: upstream.outOfCapacity,
   draining: upstream.outOfCapacity,
   no_worker: upstream.outOfCapacity,

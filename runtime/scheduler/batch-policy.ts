@@ -1,4 +1,5 @@
 import type { BatchBudget } from "./events.ts";
+import { cutByLength } from "./length-buckets.ts";
 
 /** What a policy sees of a waiting input. */
 export interface WaitingInput {
@@ -6,39 +7,47 @@ export interface WaitingInput {
   readonly tokens: number;
   /** How many inputs its batch may hold; finite for a suspect. */
   readonly shareMax: number;
+  /** Inputs behind it that have started before it. */
+  readonly passedOver: number;
 }
 
-/** How many inputs of the queue's head run next. A count, not a choice: no policy can break the order of arrival. */
-export interface BatchCut {
-  readonly count: number;
+/** What runs next, in queue order; the head is always among it. */
+export interface BatchCut<T extends WaitingInput> {
+  readonly inputs: readonly T[];
   /** Longest × count. */
   readonly paddedTokens: number;
-  /** No later arrival could join: the batch is at its limit, or the next input does not fit. */
+  /** No later arrival could join: the batch is at its limit, or what waits behind it is out of reach. */
   readonly full: boolean;
 }
 
 /** Cuts the next batch from the waiting inputs, which come in queue order and are never empty. */
-export type BatchPolicy = (waiting: Iterable<WaitingInput>, budget: BatchBudget) => BatchCut;
+export type BatchPolicy = <T extends WaitingInput>(waiting: Iterable<T>, budget: BatchBudget) => BatchCut<T>;
 
 /**
- * Cuts the longest prefix that shares one batch key and fits the budget; at least one input, so a long one cannot
- * block the head. Suspects never share a batch with others.
+ * Cuts a batch that shares one batch key and fits the budget; at least one input, so a long one cannot block the head.
+ * Suspects never share a batch with others.
+ *
+ * Without a look-ahead it is the longest prefix: strict order of arrival. With one, inputs of similar length from
+ * within its reach.
  */
-export const cutFromHead: BatchPolicy = (waiting, budget) => {
-  let head: WaitingInput | undefined;
-  let count = 0;
+export const cutFromHead: BatchPolicy = (waiting, budget) =>
+  (budget.lookAheadInputsMax ?? 0) > 0 ? cutByLength(waiting, budget) : cutPrefix(waiting, budget);
+
+function cutPrefix<T extends WaitingInput>(waiting: Iterable<T>, budget: BatchBudget): BatchCut<T> {
+  const inputs: T[] = [];
   let longest = 0;
   for (const input of waiting) {
-    head ??= input;
+    const head = inputs[0] ?? input;
+    const count = inputs.length;
     const paddedTokens = Math.max(longest, input.tokens) * (count + 1);
     const joins =
       count < Math.min(budget.inputsMax, head.shareMax) &&
       paddedTokens <= budget.paddedTokensMax &&
       input.batchKey === head.batchKey &&
       input.shareMax === head.shareMax;
-    if (count > 0 && !joins) return { count, paddedTokens: longest * count, full: true };
-    count += 1;
+    if (count > 0 && !joins) return { inputs, paddedTokens: longest * count, full: true };
+    inputs.push(input);
     longest = Math.max(longest, input.tokens);
   }
-  return { count, paddedTokens: longest * count, full: count >= budget.inputsMax };
-};
+  return { inputs, paddedTokens: longest * inputs.length, full: inputs.length >= budget.inputsMax };
+}

@@ -1,4 +1,4 @@
-import type { LiveCall } from "./call-queue.ts";
+import type { LiveCall } from "./input-list.ts";
 
 /** Below this size a few settled calls cost less than a clean-up. */
 const CLEAN_UP_CALLS_MIN = 16;

@@ -4,6 +4,9 @@ export type CallId = number;
 export type BatchId = number;
 export type WorkerId = string;
 
+/** Interactive calls go before bulk ones, which still get a tenth of the tokens while both wait. */
+export type Priority = "interactive" | "bulk";
+
 /** A call as the scheduler sees it: cost in estimated tokens per input, never the texts. */
 export interface Call {
   readonly id: CallId;
@@ -12,6 +15,10 @@ export interface Call {
   /** One positive integer per input. */
   readonly inputTokens: readonly number[];
   readonly deadlineAtMs: number;
+  /** Who shares the workers with others, token for token; all calls without one are of the same tenant. */
+  readonly tenant?: string;
+  /** Interactive by default. */
+  readonly priority?: Priority;
 }
 
 /** One input of one call: the smallest thing that waits, runs or fails. */
@@ -30,6 +37,8 @@ export interface Batch {
 
 export type RejectReason =
   | "queue_full"
+  /** The queue is full and the caller's tenant holds more than its share; also ends its newest waiting calls for those of others. */
+  | "tenant_queue_full"
   | "starting"
   | "no_worker"
   | "worker_failed"
@@ -48,6 +57,8 @@ export type SchedulerEvent = { readonly atMs: number } &
     | { readonly type: "call_aborted"; readonly callId: CallId }
     | { readonly type: "worker_ready"; readonly workerId: WorkerId; readonly permits: number }
     | { readonly type: "worker_lost"; readonly workerId: WorkerId }
+    /** Batches over the new number run to their end; until then the worker gets no other. */
+    | { readonly type: "permits_changed"; readonly workerId: WorkerId; readonly permits: number }
     /** `failedInputs`: positions in `batch.inputs` that gave no valid vector (the worker lives, the neighbours are fine). */
     | { readonly type: "batch_finished"; readonly batchId: BatchId; readonly failedInputs: readonly number[] }
     /** The whole batch gave nothing, the worker lives. A batch of a lost worker gets no event of its own: `worker_lost` covers it. */
@@ -98,13 +109,17 @@ export interface SchedulerSnapshot {
 export interface BatchBudget {
   readonly inputsMax: number;
   readonly paddedTokensMax: number;
+  /** By how many later inputs of a more fitting length a waiting one may be passed over; 0, the default: by none. */
+  readonly lookAheadInputsMax?: number;
 }
 
 export interface SchedulerLimits extends BatchBudget {
   readonly queueInputsMax: number;
   readonly queueTokensMax: number;
-  /** A flight older than this is overdue: its worker is discarded. Counted from when the worker came to it, for one that waited behind another. */
+  /** A flight older than this is overdue: its worker is discarded. Counted from when the worker came to it, for one that waited behind another; once longer where the timer itself was late. */
   readonly batchTimeoutMs: number;
   /** Lost workers and failed batches after which an input that fails alone is refused as `worker_failed`, where it cannot be called poison because every batch fails. */
   readonly attemptsMax: number;
+  /** A batch is cut so small that it should take no longer, as far as the batches before it tell; 250 by default. */
+  readonly batchTargetMs?: number;
 }

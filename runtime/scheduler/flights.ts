@@ -1,5 +1,8 @@
-import type { Input } from "./call-queue.ts";
+import type { Input } from "./input-list.ts";
 import type { BatchId, WorkerId } from "./events.ts";
+
+/** A timer may be late by this without anything being wrong. */
+const TIMER_LATE_MS = 10;
 
 /** A batch that is running, or waits inside its worker behind one that is. */
 interface Flight {
@@ -10,6 +13,8 @@ interface Flight {
   readonly paddedTokens: number;
   /** When its worker came to it; undefined while it waits behind another batch. */
   runningFromMs: number | undefined;
+  /** Time on top of the batch timeout, because the host and not the worker was slow. */
+  graceMs: number;
 }
 
 /** The running batches in order of their start. */
@@ -30,7 +35,7 @@ export class Flights {
   start(departure: Pick<Flight, "workerId" | "inputs" | "paddedTokens">, atMs: number): BatchId {
     const runningFromMs = this.#oldestOf(departure.workerId) === undefined ? atMs : undefined;
     const id = ++this.#started;
-    this.#flights.set(id, { ...departure, id, runningFromMs });
+    this.#flights.set(id, { ...departure, id, runningFromMs, graceMs: 0 });
     return id;
   }
 
@@ -51,10 +56,21 @@ export class Flights {
     return lost;
   }
 
-  /** The workers that have run one batch for longer than the batch timeout. */
-  overdueWorkers(atMs: number): readonly WorkerId[] {
+  /**
+   * The workers that have run one batch for longer than the batch timeout.
+   *
+   * After a stall of the host, or the sleep of the machine, an answer may lie there unread: what the timer came too late
+   * is given back to each batch, once, and at most another batch timeout.
+   */
+  overdueWorkers(atMs: number, timerLateMs: number): readonly WorkerId[] {
     const overdue = [...this.#flights.values()].filter((flight) => this.#overdueAtMs(flight) <= atMs);
-    return overdue.map((flight) => flight.workerId);
+    if (timerLateMs > TIMER_LATE_MS) {
+      for (const flight of overdue) {
+        if (flight.graceMs > 0) continue;
+        flight.graceMs = atMs - this.#overdueAtMs(flight) + Math.min(timerLateMs, this.#batchTimeoutMs);
+      }
+    }
+    return overdue.filter((flight) => this.#overdueAtMs(flight) <= atMs).map((flight) => flight.workerId);
   }
 
   /** Infinity when nothing runs. */
@@ -65,7 +81,7 @@ export class Flights {
   }
 
   #overdueAtMs(flight: Flight): number {
-    return (flight.runningFromMs ?? Infinity) + this.#batchTimeoutMs;
+    return (flight.runningFromMs ?? Infinity) + this.#batchTimeoutMs + flight.graceMs;
   }
 
   #oldestOf(workerId: WorkerId): Flight | undefined {

@@ -1,6 +1,6 @@
-import type { Input, LiveCall } from "./call-queue.ts";
+import type { Input, LiveCall } from "./input-list.ts";
 import { Deadlines } from "./deadlines.ts";
-import type { CallId } from "./events.ts";
+import type { CallId, DeadlinePhase } from "./events.ts";
 
 /** The calls that have not settled, and where their inputs are: what is neither flying nor done waits in the queue. */
 export class LiveCalls {
@@ -61,4 +61,9 @@ export class LiveCalls {
     call.done += 1;
     this.doneInputs += 1;
   }
+}
+
+/** Where a call is. */
+export function phaseOf(call: LiveCall): DeadlinePhase {
+  return call.flying + call.done > 0 ? "in_flight" : "queued";
 }

@@ -3,8 +3,8 @@ import type { WorkerId } from "./events.ts";
 /** A ready worker and the permits it brought. */
 export interface Worker {
   readonly id: WorkerId;
-  readonly permits: number;
-  /** Permits in use: batches it holds. */
+  permits: number;
+  /** Permits in use: batches it holds. More than there are, for a while, where there are fewer than before. */
   taken: number;
   /** It runs suspects, and nothing may share their fate. */
   isolated: boolean;
@@ -23,13 +23,13 @@ export class Permits {
 
   get idleWorkers(): number {
     let idle = 0;
-    for (const worker of this.#workers.values()) if (worker.taken === 0) idle += 1;
+    for (const { taken, permits } of this.#workers.values()) if (taken === 0 && permits > 0) idle += 1;
     return idle;
   }
 
   get free(): number {
     let free = 0;
-    for (const worker of this.#workers.values()) free += worker.permits - worker.taken;
+    for (const worker of this.#workers.values()) free += Math.max(0, worker.permits - worker.taken);
     return free;
   }
 
@@ -37,6 +37,12 @@ export class Permits {
   workerReady(id: WorkerId, permits: number): void {
     if (this.#workers.has(id)) return;
     this.#workers.set(id, { id, permits, taken: 0, isolated: false, released: this.#releases++ });
+  }
+
+  /** Gives the worker another number of permits; those in use over it are paid back before any is handed out again. */
+  change(id: WorkerId, permits: number): void {
+    const worker = this.#workers.get(id);
+    if (worker !== undefined) worker.permits = permits;
   }
 
   /** Takes the worker's permits away, free and taken alike. */

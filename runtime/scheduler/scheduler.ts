@@ -1,12 +1,11 @@
-import { type Backlog, hasRoom, retryAfterMs } from "./admission.ts";
+import { refusalAt } from "./admission.ts";
+import { nextBudget } from "./batch-budget.ts";
 import type { BatchCut, BatchPolicy } from "./batch-policy.ts";
-import { CallQueue, type Input, type LiveCall } from "./call-queue.ts";
+import { CallQueue } from "./call-queue.ts";
 import type {
   BatchBudget,
   BatchId,
   Call,
-  CallId,
-  DeadlinePhase,
   RejectReason,
   Scheduler,
   SchedulerCommand,
@@ -16,19 +15,21 @@ import type {
   WorkerId,
 } from "./events.ts";
 import { Flights } from "./flights.ts";
-import { LiveCalls } from "./live-calls.ts";
+import { type Input, type LiveCall, tokensOf } from "./input-list.ts";
+import { LiveCalls, phaseOf } from "./live-calls.ts";
 import { Permits, type Worker } from "./permits.ts";
+import { AwayCalls, retryAfterMs } from "./retry-after.ts";
 import { ServiceTime } from "./service-time.ts";
-import { isSuspect, Suspects } from "./suspects.ts";
+import { type Death, isSuspect, Suspects } from "./suspects.ts";
 
 /** A scheduler with an empty queue and no workers; `random` gives numbers from [0, 1). */
 export function createScheduler(limits: SchedulerLimits, policy: BatchPolicy, random: () => number): Scheduler {
-  return new FifoScheduler(limits, policy, random);
+  return new QueueScheduler(limits, policy, random);
 }
 
 type RejectDetails = Pick<Extract<SchedulerCommand, { readonly type: "reject_call" }>, "inputIndex" | "phase">;
 
-class FifoScheduler implements Scheduler {
+class QueueScheduler implements Scheduler {
   readonly #limits: SchedulerLimits;
   readonly #policy: BatchPolicy;
   readonly #random: () => number;
@@ -38,6 +39,8 @@ class FifoScheduler implements Scheduler {
   readonly #flights: Flights;
   readonly #suspects: Suspects;
   readonly #serviceTime = new ServiceTime();
+  readonly #away = new AwayCalls();
+  #nowMs = 0;
   #everReady = false;
   #graceEndsAtMs = Infinity;
   #drain: "no" | "requested" | "announced" = "no";
@@ -55,6 +58,7 @@ class FifoScheduler implements Scheduler {
   handle(event: SchedulerEvent): readonly SchedulerCommand[] {
     const commands: SchedulerCommand[] = [];
     this.#commands = commands;
+    this.#nowMs = event.atMs;
     // First of all, since a timer may be late: whatever the event brings, it comes too late for these.
     this.#rejectExpired(event.atMs);
     this.#apply(event);
@@ -91,6 +95,8 @@ class FifoScheduler implements Scheduler {
         return this.#permits.workerReady(event.workerId, event.permits);
       case "worker_lost":
         return this.#loseWorker(event.workerId);
+      case "permits_changed":
+        return this.#permits.change(event.workerId, event.permits);
       case "batch_finished":
         return this.#finishBatch(event.batchId, new Set(event.failedInputs), event.atMs);
       case "batch_failed":
@@ -108,18 +114,20 @@ class FifoScheduler implements Scheduler {
     if (this.#calls.get(call.id) !== undefined)
       throw new Error(`Call ${call.id} was submitted twice; a bug of the dispatcher.`);
     const reason = this.#refusal(call, atMs);
+    const phase: RejectDetails = reason === "deadline_exceeded" ? { phase: "queued" } : {};
     if (reason === undefined) this.#calls.add(this.#queue.append(call));
-    else this.#refuse(call.id, reason, reason === "deadline_exceeded" ? { phase: "queued" } : {});
+    else this.#refuse({ id: call.id, tokens: tokensOf(call) }, reason, phase);
   }
 
   #refusal(call: Call, atMs: number): RejectReason | undefined {
     if (this.#drain !== "no") return "draining";
     if (call.deadlineAtMs <= atMs) return "deadline_exceeded";
-    if (hasRoom(this.#queue, call, this.#limits)) return undefined;
-    return this.#everReady ? "queue_full" : "starting";
+    const evict = (victim: LiveCall): void => this.#reject(victim, "tenant_queue_full", {});
+    const refusal = refusalAt({ queue: this.#queue, limits: this.#limits, evict }, call);
+    return refusal === undefined || this.#everReady ? refusal : "starting";
   }
 
-  #abort(callId: CallId): void {
+  #abort(callId: Call["id"]): void {
     const call = this.#calls.get(callId);
     if (call !== undefined) this.#settle(call);
   }
@@ -155,22 +163,24 @@ class FifoScheduler implements Scheduler {
     const flight = this.#flights.end(batchId, atMs);
     if (flight === undefined) return;
     this.#permits.release(flight.workerId);
-    this.#retry(flight.inputs, flight.inputs.length === 1);
+    this.#retry(flight.inputs, { alone: flight.inputs.length === 1, lostWorker: false });
   }
 
   #loseWorker(workerId: WorkerId): void {
     this.#permits.workerLost(workerId);
     const flights = this.#flights.endAllOf(workerId);
-    for (const { inputs } of flights) this.#retry(inputs, flights.length === 1 && inputs.length === 1);
+    for (const { inputs } of flights) {
+      this.#retry(inputs, { alone: flights.length === 1 && inputs.length === 1, lostWorker: true });
+    }
   }
 
   /** Puts the inputs of a batch that died back at the head, except those that must be refused. */
-  #retry(inputs: readonly Input[], alone: boolean): void {
+  #retry(inputs: readonly Input[], death: Omit<Death, "batchInputs">): void {
     const again: Input[] = [];
     for (const input of inputs) {
       if (input.call.settled) continue;
       this.#calls.land(input.call);
-      const refusal = this.#suspects.judge(input, { batchInputs: inputs.length, alone });
+      const refusal = this.#suspects.judge(input, { ...death, batchInputs: inputs.length });
       if (refusal === undefined) again.push(input);
       else this.#reject(input.call, refusal, { inputIndex: input.index });
     }
@@ -186,9 +196,10 @@ class FifoScheduler implements Scheduler {
   }
 
   #expireRest(atMs: number): void {
+    const lateMs = atMs - this.#timerAtMs;
     this.#timerAtMs = Infinity;
     if (atMs >= this.#graceEndsAtMs) for (const call of this.#calls.all()) this.#reject(call, "draining", {});
-    for (const workerId of this.#flights.overdueWorkers(atMs)) {
+    for (const workerId of this.#flights.overdueWorkers(atMs, lateMs)) {
       this.#commands.push({ type: "discard_worker", workerId });
       this.#loseWorker(workerId);
     }
@@ -200,7 +211,7 @@ class FifoScheduler implements Scheduler {
       if (worker === undefined) return;
       const [head] = this.#queue;
       if (head === undefined) return;
-      const cut = this.#policy(this.#queue, this.#budget());
+      const cut = this.#policy<Input>(this.#queue, this.#budget());
       // A busy worker gains nothing from a batch that more inputs could still join.
       if (worker.taken > 0 && (isSuspect(head) || !cut.full)) return;
       const hopeless = this.#hopelessCalls(cut, atMs);
@@ -209,31 +220,27 @@ class FifoScheduler implements Scheduler {
     }
   }
 
-  /** Idle workers share what is waiting, so that one call of many inputs uses them all. */
   #budget(): BatchBudget {
-    const { idleWorkers } = this.#permits;
-    if (idleWorkers === 0) return this.#limits;
-    const share = Math.ceil(this.#queue.inputs / idleWorkers);
-    return { ...this.#limits, inputsMax: Math.min(this.#limits.inputsMax, share) };
+    return nextBudget(this.#limits, {
+      waitingInputs: this.#queue.inputs,
+      idleWorkers: this.#permits.idleWorkers,
+      paddedTokensPerMs: this.#serviceTime.paddedTokensPerMs(),
+    });
   }
 
   /** The calls about to start whose answer would come too late. */
-  #hopelessCalls(cut: BatchCut, atMs: number): ReadonlySet<LiveCall> {
+  #hopelessCalls(cut: BatchCut<Input>, atMs: number): ReadonlySet<LiveCall> {
     const hopeless = new Set<LiveCall>();
     const expectedMs = this.#serviceTime.expectedMs(cut.paddedTokens, atMs);
     if (expectedMs === undefined) return hopeless;
-    let position = 0;
-    for (const { call } of this.#queue) {
-      if (position++ === cut.count) break;
-      if (call.deadlineAtMs - expectedMs < atMs) hopeless.add(call);
-    }
+    for (const { call } of cut.inputs) if (call.deadlineAtMs - expectedMs < atMs) hopeless.add(call);
     return hopeless;
   }
 
-  #start(worker: Worker, { count, paddedTokens }: BatchCut, atMs: number): void {
-    const inputs = this.#queue.take(count);
+  #start(worker: Worker, { inputs, paddedTokens }: BatchCut<Input>, atMs: number): void {
     const [head] = inputs;
     if (head === undefined) throw new Error("An empty batch would never end; a bug of the batch policy.");
+    this.#queue.take(inputs);
     const id = this.#flights.start({ workerId: worker.id, inputs, paddedTokens }, atMs);
     this.#permits.take(worker);
     worker.isolated = isSuspect(head);
@@ -251,18 +258,25 @@ class FifoScheduler implements Scheduler {
   }
 
   #reject(call: LiveCall, reason: RejectReason, details: RejectDetails): void {
-    this.#refuse(call.id, reason, details);
+    this.#refuse(call, reason, details);
     this.#settle(call);
   }
 
-  #refuse(callId: CallId, reason: RejectReason, details: RejectDetails): void {
-    const retryMs = retryAfterMs(reason, this.#backlog(), this.#random);
-    this.#commands.push({ type: "reject_call", callId, reason, retryAfterMs: retryMs, ...details });
+  #refuse(call: Pick<LiveCall, "id" | "tokens">, reason: RejectReason, details: RejectDetails): void {
+    const backlog = {
+      tokens: this.#queue.tokens,
+      awayTokens: this.#away.tokensAfter(this.#nowMs),
+      tokensPerMs: this.#serviceTime.tokensPerMs(),
+      workers: this.#permits.workers,
+    };
+    const retryMs = retryAfterMs(reason, backlog, this.#random);
+    if (reason === "queue_full" || reason === "tenant_queue_full") this.#away.add(call.tokens, this.#nowMs + retryMs);
+    this.#commands.push({ type: "reject_call", callId: call.id, reason, retryAfterMs: retryMs, ...details });
   }
 
   /** The call is over; its inputs in flight finish unseen. */
   #settle(call: LiveCall): void {
-    for (const input of call.inputs) if (input.waiting) this.#queue.remove(input);
+    for (const input of call.inputs) if (input.list !== undefined) this.#queue.remove(input);
     this.#calls.settle(call);
   }
 
@@ -283,16 +297,4 @@ class FifoScheduler implements Scheduler {
     this.#timerAtMs = nextAtMs;
     this.#commands.push({ type: "set_timer", atMs: nextAtMs });
   }
-
-  #backlog(): Backlog {
-    return {
-      tokens: this.#queue.tokens,
-      tokensPerMs: this.#serviceTime.tokensPerMs(),
-      workers: this.#permits.workers,
-    };
-  }
-}
-
-function phaseOf(call: LiveCall): DeadlinePhase {
-  return call.flying + call.done > 0 ? "in_flight" : "queued";
 }

@@ -15,7 +15,7 @@ interface BatchTime {
   readonly paddedTokens: number;
 }
 
-/** Moving averages over finished batches: for Retry-After and early deadline rejects. */
+/** Moving averages over finished batches: for Retry-After, early deadline rejects and the size of batches. */
 export class ServiceTime {
   #average: BatchTime | undefined;
 
@@ -33,6 +33,11 @@ export class ServiceTime {
   expectedMs(paddedTokens: number, atMs: number): number | undefined {
     const average = this.#recent(atMs);
     return average && (paddedTokens * average.durationMs) / average.paddedTokens;
+  }
+
+  /** Padded tokens in a millisecond of one worker; undefined before the first batch. */
+  paddedTokensPerMs(): number | undefined {
+    return this.#average && this.#average.paddedTokens / this.#average.durationMs;
   }
 
   /** Tokens that one worker gets through in a millisecond; undefined before the first batch. An old rate is a better guess than none. */

@@ -1,4 +1,4 @@
-import type { Input } from "./call-queue.ts";
+import type { Input } from "./input-list.ts";
 
 /** From its second death on, an input is a suspect: one death happens to anyone. */
 const SUSPECT_DEATHS = 2;
@@ -10,17 +10,20 @@ const SUSPECT_DEATHS = 2;
 const CONVICTIONS_MAX = 3;
 
 /** How an input met its last death. */
-interface Death {
+export interface Death {
   /** Inputs in its batch, those of settled calls counted. */
   readonly batchInputs: number;
   /** Nothing else can have been the cause: one batch of one input. */
   readonly alone: boolean;
+  /** It cost a worker, and a new one takes seconds to come; otherwise only the batch. */
+  readonly lostWorker: boolean;
 }
 
 /**
- * Finds the poison among inputs that died together, by halving the batches they may share.
+ * Finds the poison among inputs that died together, by halving the batches that they share.
  *
- * A batch of n with one poison dies twice as a whole, then in halves down to one: at most log2(n) + 2 deaths.
+ * A batch of n with one poison dies twice as a whole, then in halves down to one: at most log2(n) + 2 deaths. Where each
+ * death costs a worker the inputs run alone at once: n short batches, but three deaths.
  */
 export class Suspects {
   readonly #attemptsMax: number;
@@ -50,7 +53,9 @@ export class Suspects {
       }
       return input.deaths >= this.#attemptsMax ? "worker_failed" : undefined;
     }
-    if (death.alone || input.deaths >= SUSPECT_DEATHS) input.shareMax = Math.ceil(death.batchInputs / 2);
+    if (death.alone || input.deaths >= SUSPECT_DEATHS) {
+      input.shareMax = death.lostWorker ? 1 : Math.ceil(death.batchInputs / 2);
+    }
     return undefined;
   }
 }

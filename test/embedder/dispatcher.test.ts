@@ -179,6 +179,29 @@ describe("dispatcher", () => {
     expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled", "rejected", "fulfilled"]);
   });
 
+  test("tenant and priority of a call decide when it starts", async () => {
+    world = await createWorld({ answers: "by_hand", workerPermits: [1] });
+    const running = submit(["running"]);
+    const calls = [submit(["bulk"], { priority: "bulk" })];
+    calls.push(submit(["first of ada", "second of ada"], { tenant: "ada" }));
+    calls.push(submit(["of bob"], { tenant: "bob" }));
+    finishAll();
+    await running;
+    expect(world.pool.started[1]?.request.texts).toEqual(["first of ada", "of bob", "second of ada", "bulk"]);
+    finishAll();
+    await Promise.all(calls);
+  });
+
+  test("Q22 permits taken away are not used again", async () => {
+    world = await createWorld({ answers: "by_hand", workerPermits: [1] });
+    world.dispatcher.permitsChanged(world.pool.status().workers[0]?.id ?? "", 0);
+    const waiting = submit(["waiting"]);
+    expect(world.dispatcher.snapshot()).toMatchObject({ queueInputs: 1, flights: 0, freePermits: 0 });
+    world.dispatcher.permitsChanged(world.pool.status().workers[0]?.id ?? "", 1);
+    finishAll();
+    await waiting;
+  });
+
   test("drain refuses what comes, finishes what runs and leaves no timer", async () => {
     world = await createWorld({ answers: "by_hand", workerPermits: [1] });
     const running = submit(["running"]);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { retryAfterMs } from "../../runtime/scheduler/admission.ts";
+import { AwayCalls, retryAfterMs } from "../../runtime/scheduler/retry-after.ts";
 import { at, createTestScheduler, play, type Step } from "./script.ts";
 
 const five = [1, 1, 1, 1, 1];
@@ -91,11 +91,11 @@ test("Retry-After of a full queue follows the measured rate and the number of wo
 
 describe("Q25: Retry-After stays within 1 s and 60 s", () => {
   const backlogs = [
-    { tokens: 0, tokensPerMs: undefined, workers: 0 },
-    { tokens: 0, tokensPerMs: Infinity, workers: 1 },
-    { tokens: 1_000_000, tokensPerMs: 0.000_01, workers: 1 },
-    { tokens: 1_000_000, tokensPerMs: 1, workers: 0 },
-    { tokens: 10, tokensPerMs: 1_000, workers: 64 },
+    { tokens: 0, awayTokens: 0, tokensPerMs: undefined, workers: 0 },
+    { tokens: 0, awayTokens: 0, tokensPerMs: Infinity, workers: 1 },
+    { tokens: 1_000_000, awayTokens: 0, tokensPerMs: 0.000_01, workers: 1 },
+    { tokens: 1_000_000, awayTokens: 0, tokensPerMs: 1, workers: 0 },
+    { tokens: 10, awayTokens: 0, tokensPerMs: 1_000, workers: 64 },
   ];
   const chances = [0, 0.25, 0.5, 0.999_999];
 
@@ -115,7 +115,25 @@ describe("Q25: Retry-After stays within 1 s and 60 s", () => {
 });
 
 test("a poisoned input and a passed deadline carry no retry advice", () => {
-  const backlog = { tokens: 9, tokensPerMs: 1, workers: 1 };
+  const backlog = { tokens: 9, awayTokens: 0, tokensPerMs: 1, workers: 1 };
   expect(retryAfterMs("poison_input", backlog, () => 0)).toBe(0);
   expect(retryAfterMs("deadline_exceeded", backlog, () => 0)).toBe(0);
+});
+
+test("Q27: each refused call is told to come back later than the one before it, so that a storm comes back spread out", () => {
+  const backlog = (awayTokens: number): Parameters<typeof retryAfterMs>[1] => ({
+    tokens: 100,
+    awayTokens,
+    tokensPerMs: 0.1,
+    workers: 1,
+  });
+  const waits = [0, 100, 200, 400].map((away) => retryAfterMs("queue_full", backlog(away), () => 0.5));
+  expect(waits).toEqual([1_250, 8_000, 16_000, 32_000]);
+});
+
+test("calls that were sent away are forgotten once they have had the time to come back", () => {
+  const away = new AwayCalls();
+  away.add(30, 5_000);
+  away.add(20, 1_000);
+  expect([0, 1_000, 1_250, 5_249, 5_250].map((atMs) => away.tokensAfter(atMs))).toEqual([50, 50, 30, 30, 0]);
 });

@@ -1,14 +1,20 @@
 import { describe, expect, test } from "vitest";
-import { type BatchCut, cutFromHead, type WaitingInput } from "../../runtime/scheduler/batch-policy.ts";
+import { cutFromHead, type WaitingInput } from "../../runtime/scheduler/batch-policy.ts";
 import { at, play, type Step } from "./script.ts";
 
 const budget = { inputsMax: 4, paddedTokensMax: 100 };
 
 function waiting(...tokens: readonly number[]): WaitingInput[] {
-  return tokens.map((each) => ({ tokens: each, batchKey: "k", shareMax: Infinity }));
+  return tokens.map((each) => ({ tokens: each, batchKey: "k", shareMax: Infinity, passedOver: 0 }));
 }
 
-const cuts: readonly { readonly rule: string; readonly inputs: readonly WaitingInput[]; readonly cut: BatchCut }[] = [
+interface Cut {
+  readonly count: number;
+  readonly paddedTokens: number;
+  readonly full: boolean;
+}
+
+const cuts: readonly { readonly rule: string; readonly inputs: readonly WaitingInput[]; readonly cut: Cut }[] = [
   {
     rule: "takes all that waits, and is open to more",
     inputs: waiting(5, 7),
@@ -46,17 +52,17 @@ const cuts: readonly { readonly rule: string; readonly inputs: readonly WaitingI
   },
   {
     rule: "stops at another key",
-    inputs: [...waiting(1), { tokens: 1, batchKey: "other", shareMax: Infinity }, ...waiting(1)],
+    inputs: [...waiting(1), { tokens: 1, batchKey: "other", shareMax: Infinity, passedOver: 0 }, ...waiting(1)],
     cut: { count: 1, paddedTokens: 1, full: true },
   },
   {
     rule: "keeps suspects from others behind them",
-    inputs: [{ tokens: 1, batchKey: "k", shareMax: 2 }, ...waiting(1)],
+    inputs: [{ tokens: 1, batchKey: "k", shareMax: 2, passedOver: 0 }, ...waiting(1)],
     cut: { count: 1, paddedTokens: 1, full: true },
   },
   {
     rule: "keeps others from suspects behind them",
-    inputs: [...waiting(1), { tokens: 1, batchKey: "k", shareMax: 2 }],
+    inputs: [...waiting(1), { tokens: 1, batchKey: "k", shareMax: 2, passedOver: 0 }],
     cut: { count: 1, paddedTokens: 1, full: true },
   },
   {
@@ -67,8 +73,8 @@ const cuts: readonly { readonly rule: string; readonly inputs: readonly WaitingI
 ];
 
 describe("a batch cut from the head", () => {
-  test.each(cuts)("$rule", ({ inputs, cut }) => {
-    expect(cutFromHead(inputs, budget)).toEqual(cut);
+  test.each(cuts)("$rule", ({ inputs, cut: { count, paddedTokens, full } }) => {
+    expect(cutFromHead(inputs, budget)).toEqual({ inputs: inputs.slice(0, count), paddedTokens, full });
   });
 });
 
@@ -109,4 +115,18 @@ const rows: readonly { readonly rule: string; readonly steps: readonly Step[] }[
 
 test.each(rows)("$rule", ({ steps }) => {
   play(steps);
+});
+
+test("D4: a batch is cut to the target time as soon as the worker's speed is known, but never below one input", () => {
+  play(
+    [
+      [at(0).ready("a")],
+      [at(0).submit(1, [20, 20, 20, 20]), "run 1 on a: 1.0 1.1 1.2 1.3"],
+      [at(1).submit(2, [20, 20, 20, 90])],
+      [at(160).finished(1), "complete 1", "run 2 on a: 2.0 2.1"],
+      [at(240).finished(2), "run 3 on a: 2.2"],
+      [at(280).finished(3), "run 4 on a: 2.3"],
+    ],
+    { batchTargetMs: 80 },
+  );
 });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { CallQueue, type LiveCall } from "../../runtime/scheduler/call-queue.ts";
+import { CallQueue } from "../../runtime/scheduler/call-queue.ts";
 import { Deadlines } from "../../runtime/scheduler/deadlines.ts";
+import type { LiveCall } from "../../runtime/scheduler/input-list.ts";
 import { at, createTestScheduler, inWords, play, type Step } from "./script.ts";
 
 const rows: readonly { readonly rule: string; readonly steps: readonly Step[] }[] = [

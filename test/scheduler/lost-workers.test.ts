@@ -64,6 +64,25 @@ const rows: readonly { readonly rule: string; readonly steps: readonly Step[] }[
     ],
   },
   {
+    rule: "Q35 C19: a late timer gives back what it was late, so that an answer that lies there unread counts",
+    steps: [
+      [at(0).ready("a")],
+      [at(0).submit(1, [1]), "run 1 on a: 1.0"],
+      [at(3_000).timer()],
+      [at(3_001).finished(1), "complete 1"],
+    ],
+  },
+  {
+    rule: "Q35: but once, and at most another batch timeout",
+    steps: [
+      [at(0).ready("a")],
+      [at(0).submit(1, [1]), "run 1 on a: 1.0"],
+      [at(3_600_000).timer()],
+      [at(3_600_999).timer()],
+      [at(3_601_500).timer(), "discard a"],
+    ],
+  },
+  {
     rule: "W06 W25 Q21: a late answer of a discarded worker is ignored and frees no permit",
     steps: [
       [at(0).ready("a")],

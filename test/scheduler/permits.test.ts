@@ -93,6 +93,37 @@ const rows: readonly { readonly rule: string; readonly steps: readonly Step[] }[
     ],
   },
   {
+    rule: "Q22: permits are taken away while in use: the batches end, and none starts before the debt is paid",
+    steps: [
+      [at(0).ready("a", 3)],
+      [at(1).submit(1, [90, 90, 90]), "run 1 on a: 1.0", "run 2 on a: 1.1"],
+      [at(2).submit(2, [90, 90]), "run 3 on a: 1.2"],
+      [at(3).permits("a", 1)],
+      [at(4).finished(1)],
+      [at(5).finished(2)],
+      [at(6).finished(3), "complete 1", "run 4 on a: 2.0"],
+      [at(7).finished(4), "run 5 on a: 2.1"],
+    ],
+  },
+  {
+    rule: "Q22: a worker whose last permit is taken away gets nothing, until it has one again",
+    steps: [
+      [at(0).ready("a")],
+      [at(1).permits("a", 0)],
+      [at(2).submit(1, [1])],
+      [at(3).permits("a", 1), "run 1 on a: 1.0"],
+    ],
+  },
+  {
+    rule: "more permits are used at once, where a full batch waits",
+    steps: [
+      [at(0).ready("a")],
+      [at(1).submit(1, [90, 90, 90]), "run 1 on a: 1.0"],
+      [at(2).permits("a", 2), "run 2 on a: 1.1"],
+      [at(3).permits("nobody", 2)],
+    ],
+  },
+  {
     rule: "Q22: permits shrink while calls wait, and none of them is lost",
     steps: [
       [at(0).ready("a")],

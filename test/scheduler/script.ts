@@ -3,6 +3,7 @@ import { cutFromHead } from "../../runtime/scheduler/batch-policy.ts";
 import type {
   Batch,
   BatchId,
+  Call,
   CallId,
   Scheduler,
   SchedulerCommand,
@@ -43,10 +44,11 @@ export function play(steps: readonly Step[], limits: Partial<SchedulerLimits> = 
 export function at(atMs: number): EventsAt {
   return {
     ready: (workerId, permits = 1) => ({ type: "worker_ready", workerId, permits, atMs }),
+    permits: (workerId, permits) => ({ type: "permits_changed", workerId, permits, atMs }),
     lost: (workerId) => ({ type: "worker_lost", workerId, atMs }),
-    submit: (id, inputTokens, { batchKey = "k", deadlineAtMs = Infinity, moreFollow = false } = {}) => ({
+    submit: (id, inputTokens, { batchKey = "k", deadlineAtMs = Infinity, moreFollow = false, ...share } = {}) => ({
       type: "call_submitted",
-      call: { id, batchKey, inputTokens, deadlineAtMs },
+      call: { id, batchKey, inputTokens, deadlineAtMs, ...share },
       moreFollow,
       atMs,
     }),
@@ -60,11 +62,14 @@ export function at(atMs: number): EventsAt {
 
 interface EventsAt {
   ready(workerId: WorkerId, permits?: number): SchedulerEvent;
+  permits(workerId: WorkerId, permits: number): SchedulerEvent;
   lost(workerId: WorkerId): SchedulerEvent;
   submit(
     id: CallId,
     inputTokens: readonly number[],
-    options?: { readonly batchKey?: string; readonly deadlineAtMs?: number; readonly moreFollow?: boolean },
+    options?: Partial<Pick<Call, "batchKey" | "deadlineAtMs" | "tenant" | "priority">> & {
+      readonly moreFollow?: boolean;
+    },
   ): SchedulerEvent;
   abort(callId: CallId): SchedulerEvent;
   finished(batchId: BatchId, failedInputs?: readonly number[]): SchedulerEvent;

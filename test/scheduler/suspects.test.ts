@@ -27,6 +27,20 @@ const rows: readonly { readonly rule: string; readonly steps: readonly Step[] }[
     ],
   },
   {
+    rule: "W31: a batch that cost two workers runs one by one, so that it costs but one more",
+    steps: [
+      [at(0).submit(1, [1, 1, 1, 1])],
+      [at(0).ready("a"), "run 1 on a: 1.0 1.1 1.2 1.3"],
+      [at(1).lost("a")],
+      [at(1).ready("b"), "run 2 on b: 1.0 1.1 1.2 1.3"],
+      [at(2).lost("b")],
+      [at(2).ready("c"), "run 3 on c: 1.0"],
+      [at(3).finished(3), "run 4 on c: 1.1"],
+      [at(4).finished(4), "run 5 on c: 1.2"],
+      [at(5).lost("c"), "reject 1: poison_input, input 2"],
+    ],
+  },
+  {
     rule: "W31: nobody joins the batch of suspects, nor their worker",
     steps: [
       [at(0).ready("a", 2)],

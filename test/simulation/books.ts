@@ -1,4 +1,14 @@
-import type { Batch, BatchBudget, BatchId, Call, CallId, InputRef, WorkerId } from "../../runtime/scheduler/events.ts";
+import type {
+  Batch,
+  BatchBudget,
+  BatchId,
+  Call,
+  CallId,
+  InputRef,
+  SchedulerLimits,
+  WorkerId,
+} from "../../runtime/scheduler/events.ts";
+import { ServiceTime } from "../../runtime/scheduler/service-time.ts";
 
 /** A law of the scheduler that did not hold. */
 export class Violation extends Error {}
@@ -19,6 +29,10 @@ export interface BookedInput {
   deaths: number;
   deathInputs: number;
   suspect: boolean;
+  /** How many inputs its batch may hold, once it is a suspect. */
+  shareMax: number;
+  /** Inputs behind it that have started before it. */
+  passedOver: number;
 }
 
 export interface BookedCall {
@@ -31,11 +45,13 @@ export interface BookedFlight {
   readonly inputs: readonly BookedInput[];
   /** When its worker came to it; Infinity while it waits behind another. */
   runningFromMs: number;
+  /** It is not overdue before; told once a timer was late. */
+  graceEndsAtMs: number;
 }
 
 export interface BookedWorker {
   readonly id: WorkerId;
-  readonly permits: number;
+  permits: number;
   /** In order of their start. */
   readonly flights: BookedFlight[];
 }
@@ -44,23 +60,31 @@ export interface BookedWorker {
 export class Books {
   /** Calls that have not settled. */
   readonly open: Map<CallId, BookedCall> = new Map<CallId, BookedCall>();
-  /** Waiting inputs in order of arrival. */
+  /** Waiting inputs in order of arrival, those that died in a batch before all others: with one tenant, the order of start. */
   readonly queue: BookedInput[] = [];
   readonly workers: Map<WorkerId, BookedWorker> = new Map<WorkerId, BookedWorker>();
   /** How often each thing happened. */
   readonly counts: Map<string, number> = new Map<string, number>();
+  /** That the world has. */
+  readonly tenants: number;
   flyingInputs = 0;
   doneInputs = 0;
   /** The most that any batch has taken for one padded token. */
   slowestMsPerToken = 0;
+  /** Has a table test of its own, and is told here what the books say. */
+  readonly serviceTime: ServiceTime = new ServiceTime();
   #arrivals = 0;
+
+  constructor(tenants: number) {
+    this.tenants = tenants;
+  }
 
   get queueTokens(): number {
     return this.queue.reduce((sum, { tokens }) => sum + tokens, 0);
   }
 
-  count(what: string): void {
-    this.counts.set(what, (this.counts.get(what) ?? 0) + 1);
+  count(what: string, times = 1): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + times);
   }
 
   worker(id: WorkerId): BookedWorker {
@@ -76,7 +100,19 @@ export class Books {
     for (const [index, tokens] of call.inputTokens.entries()) {
       const poison = isPoison({ callId: call.id, index });
       const arrival = this.#arrivals++;
-      inputs.push({ of, index, tokens, arrival, poison, place: "queued", deaths: 0, deathInputs: 0, suspect: false });
+      inputs.push({
+        of,
+        index,
+        tokens,
+        arrival,
+        poison,
+        place: "queued",
+        deaths: 0,
+        deathInputs: 0,
+        suspect: false,
+        shareMax: Infinity,
+        passedOver: 0,
+      });
     }
     this.open.set(call.id, of);
     this.queue.push(...inputs);
@@ -102,9 +138,24 @@ export class Books {
     }
   }
 
+  /** The waiting inputs that a batch names, in its order; those that do not wait are missing. */
+  waitingOf(batch: Batch): readonly BookedInput[] {
+    return batch.inputs.flatMap(({ callId, index }) => {
+      const input = this.open.get(callId)?.inputs[index];
+      return input?.place === "queued" ? [input] : [];
+    });
+  }
+
   start(worker: BookedWorker, batch: Batch, atMs: number): void {
-    const inputs = this.queue.splice(0, batch.inputs.length);
-    worker.flights.push({ id: batch.id, inputs, runningFromMs: worker.flights.length === 0 ? atMs : Infinity });
+    const inputs = this.waitingOf(batch);
+    const places = inputs.map((input) => this.queue.indexOf(input));
+    for (const [place, input] of this.queue.slice(0, Math.max(...places)).entries()) {
+      if (places.includes(place)) continue;
+      input.passedOver += places.filter((other) => other > place).length;
+    }
+    for (const input of inputs) this.queue.splice(this.queue.indexOf(input), 1);
+    const runningFromMs = worker.flights.length === 0 ? atMs : Infinity;
+    worker.flights.push({ id: batch.id, inputs, runningFromMs, graceEndsAtMs: -Infinity });
     for (const input of inputs) this.#move(input, "flying");
   }
 
@@ -127,22 +178,65 @@ export class Books {
   }
 
   /** Books a failed batch; its live inputs wait again, at their place in the order of arrival. */
-  die(flight: BookedFlight, alone: boolean): void {
+  die(flight: BookedFlight, { alone, lostWorker }: { alone: boolean; lostWorker: boolean }): void {
     for (const input of flight.inputs) {
       input.deaths += 1;
       input.deathInputs = flight.inputs.length;
       input.suspect ||= alone || input.deaths >= 2;
+      input.shareMax = lostWorker ? 1 : Math.ceil(flight.inputs.length / 2);
       if (!this.isOpen(input)) continue;
       this.#move(input, "queued");
-      const follower = this.queue.findIndex(({ arrival }) => arrival > input.arrival);
+      const follower = this.queue.findIndex(({ arrival, deaths }) => deaths === 0 || arrival > input.arrival);
       this.queue.splice(follower === -1 ? this.queue.length : follower, 0, input);
     }
     this.count("death");
   }
 
   /** At most what the next batch can cost. */
-  nextCost({ inputsMax }: BatchBudget): number {
-    return paddedTokensOf(this.queue.slice(0, inputsMax));
+  nextCost({ inputsMax, paddedTokensMax }: BatchBudget): number {
+    return Math.max(
+      paddedTokensOf(this.tenants > 1 ? this.#longest() : this.queue.slice(0, 1)),
+      Math.min(paddedTokensMax, this.#costliest(inputsMax)),
+    );
+  }
+
+  #costliest(inputsMax: number): number {
+    return paddedTokensOf(this.#longest()) * inputsMax;
+  }
+
+  #longest(): readonly BookedInput[] {
+    return this.queue.toSorted((a, b) => b.tokens - a.tokens).slice(0, 1);
+  }
+
+  /** The limits of the next batch: no more than should take the target time. */
+  budget(limits: SchedulerLimits): BatchBudget {
+    const inTimeMax = (limits.batchTargetMs ?? 250) * (this.serviceTime.paddedTokensPerMs() ?? Infinity);
+    return { ...limits, paddedTokensMax: Math.min(limits.paddedTokensMax, inTimeMax) };
+  }
+
+  /** Inputs from the head on that may be in the next batch, whichever of them are left out of it. */
+  reach({ lookAheadInputsMax = 0 }: BatchBudget): number {
+    const [head] = this.queue;
+    let count = 0;
+    for (const input of this.queue) {
+      const passed = this.queue.slice(1, count);
+      const isLike = input.of.call.batchKey === head?.of.call.batchKey && input.suspect === head.suspect;
+      // Were it to start without those before it, each of them would be passed over by all that follow.
+      if (!isLike || passed.some(({ passedOver }, at) => passedOver + count - at - 1 > lookAheadInputsMax)) break;
+      count += 1;
+    }
+    return count;
+  }
+
+  /** What each tenant has waiting, as the greater of its parts of the queue's two bounds. */
+  partsOfQueue({ queueInputsMax, queueTokensMax }: SchedulerLimits): ReadonlyMap<string, number> {
+    const parts = new Map<string, number>();
+    for (const tenant of new Set(this.queue.map(({ of }) => tenantOf(of)))) {
+      const inputs = this.queue.filter(({ of }) => tenantOf(of) === tenant);
+      const tokens = inputs.reduce((sum, input) => sum + input.tokens, 0);
+      parts.set(tenant, Math.max(inputs.length / queueInputsMax, tokens / queueTokensMax));
+    }
+    return parts;
   }
 
   isOpen({ of }: BookedInput): boolean {
@@ -169,6 +263,10 @@ export class Books {
     if (place === "flying") this.flyingInputs += 1;
     if (place === "done") this.doneInputs += 1;
   }
+}
+
+export function tenantOf({ call }: BookedCall): string {
+  return call.tenant ?? "";
 }
 
 /** Longest × count. */

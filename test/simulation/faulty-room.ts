@@ -14,11 +14,15 @@ export interface Fault {
 
 const roomFolder = new URL("../../runtime/scheduler/", import.meta.url);
 
-/** Loads a copy of the scheduler with the faults in it; throws where a fault no longer fits the source. */
-export async function loadFaultyRoom(faults: readonly Fault[]): Promise<SchedulerRoom> {
+/** Loads a copy of the scheduler with other files and faults in it; throws where a fault no longer fits the source. */
+export async function loadFaultyRoom(
+  faults: readonly Fault[],
+  otherFiles: Readonly<Record<string, string>> = {},
+): Promise<SchedulerRoom> {
   const folder = await mkdtemp(join(tmpdir(), "faulty-scheduler-"));
   try {
     for (const file of await readdir(roomFolder)) await copyFile(new URL(file, roomFolder), join(folder, file));
+    for (const [file, source] of Object.entries(otherFiles)) await writeFile(join(folder, file), source);
     for (const { file, find, replace } of faults) {
       const parts = (await readFile(join(folder, file), "utf8")).split(find);
       if (parts.length !== 2) throw new Error(`${file} holds ${parts.length - 1} times: ${find}`);

@@ -9,7 +9,9 @@ import type {
   WorkerId,
 } from "../../runtime/scheduler/events.ts";
 import { type BookedCall, type BookedFlight, Books, law, paddedTokensOf, Violation } from "./books.ts";
-import { checkStart } from "./start-laws.ts";
+import { giveGrace, nextOverdueAtMs, overdueAtMs } from "./overdue-laws.ts";
+import { checkEviction, checkFull, classOf, ShareLaws } from "./share-laws.ts";
+import { checkNothingIdle, checkStart } from "./start-laws.ts";
 
 /** How the event at hand must end a call. */
 interface Due {
@@ -22,13 +24,14 @@ type Rejection = Extract<SchedulerCommand, { readonly type: "reject_call" }>;
 
 /** Follows events and commands in its own books and throws a Violation as soon as a command or the snapshot does not fit. */
 export class Referee {
-  readonly books: Books = new Books();
+  readonly books: Books;
   readonly #limits: SchedulerLimits;
+  readonly #shares = new ShareLaws();
   readonly #isPoison: (input: InputRef) => boolean;
   readonly #due = new Map<CallId, Due>();
   /** The call that the event submits, until it is refused or known to be admitted. */
   #entering: BookedCall | undefined;
-  #lastFirstStart = -1;
+  readonly #lastFirstStarts = new Map<string, number>();
   #armedAtMs = Infinity;
   #graceEndsAtMs = Infinity;
   #everReady = false;
@@ -38,7 +41,8 @@ export class Referee {
   /** The most that a batch cut during this event can have cost. */
   #nextCostMax = 0;
 
-  constructor(limits: SchedulerLimits, isPoison: (input: InputRef) => boolean) {
+  constructor(limits: SchedulerLimits, tenants: number, isPoison: (input: InputRef) => boolean) {
+    this.books = new Books(tenants);
     this.#limits = limits;
     this.#isPoison = isPoison;
   }
@@ -51,13 +55,14 @@ export class Referee {
     this.#follow(event);
     this.#nextCostMax = 0;
     for (const command of commands) {
-      this.#nextCostMax = Math.max(this.#nextCostMax, this.books.nextCost(this.#limits));
+      this.#nextCostMax = Math.max(this.#nextCostMax, this.books.nextCost(this.books.budget(this.#limits)));
       this.#obey(command);
     }
     this.#checkAdmission();
     this.#checkNothingDue(event);
+    this.#shares.settle(this.books);
     // Calls of one instant come one by one, and the last one starts what they make together.
-    if (event.type !== "call_submitted" || event.moreFollow !== true) this.#checkNothingIdle();
+    if (event.type !== "call_submitted" || event.moreFollow !== true) checkNothingIdle(this.books, this.#limits);
     this.#checkTimer();
     this.#checkSnapshot(snapshot);
   }
@@ -87,10 +92,16 @@ export class Referee {
         return this.#finish(event.batchId, event.failedInputs);
       case "batch_failed": {
         const flight = this.books.endFlight(event.batchId, event.atMs);
-        if (flight !== undefined) this.#die(flight, flight.inputs.length === 1);
+        if (flight !== undefined) this.#die(flight, { alone: flight.inputs.length === 1, lostWorker: false });
+        return;
+      }
+      case "permits_changed": {
+        const worker = this.books.workers.get(event.workerId);
+        if (worker !== undefined) worker.permits = event.permits;
         return;
       }
       case "timer_fired":
+        giveGrace(this.books, this.#limits, { atMs: event.atMs, lateMs: event.atMs - this.#armedAtMs });
         this.#armedAtMs = Infinity;
         if (event.atMs >= this.#graceEndsAtMs) for (const id of this.books.open.keys()) this.#mustEnd(id, "draining");
         return;
@@ -114,6 +125,9 @@ export class Referee {
     const cost = paddedTokensOf(flight.inputs);
     const msPerToken = (this.#nowMs - flight.runningFromMs) / cost;
     this.books.slowestMsPerToken = Math.max(this.books.slowestMsPerToken, msPerToken);
+    const durationMs = this.#nowMs - flight.runningFromMs;
+    const tokens = flight.inputs.reduce((sum, input) => sum + input.tokens, 0);
+    this.books.serviceTime.batchFinished({ atMs: this.#nowMs, durationMs, tokens, paddedTokens: cost });
     for (const [position, input] of flight.inputs.entries()) {
       const { call, inputs } = input.of;
       if (!this.books.isOpen(input)) continue;
@@ -126,11 +140,13 @@ export class Referee {
   #loseWorker(workerId: WorkerId): void {
     const flights = this.books.workers.get(workerId)?.flights ?? [];
     this.books.workers.delete(workerId);
-    for (const flight of flights) this.#die(flight, flights.length === 1 && flight.inputs.length === 1);
+    for (const flight of flights) {
+      this.#die(flight, { alone: flights.length === 1 && flight.inputs.length === 1, lostWorker: true });
+    }
   }
 
-  #die(flight: BookedFlight, alone: boolean): void {
-    this.books.die(flight, alone);
+  #die(flight: BookedFlight, death: { alone: boolean; lostWorker: boolean }): void {
+    this.books.die(flight, death);
     const { inputsMax, attemptsMax } = this.#limits;
     const deathsMax = Math.max(Math.ceil(Math.log2(inputsMax)) + 2, attemptsMax);
     for (const { deaths } of flight.inputs) law(deaths <= deathsMax, `an input died ${deaths} times`);
@@ -143,7 +159,7 @@ export class Referee {
         this.#checkAdmission();
         const worker = this.books.worker(command.workerId);
         checkStart(this.books, { worker, batch: command.batch, limits: this.#limits });
-        this.#checkOrder(this.books.queue.slice(0, command.batch.inputs.length));
+        if ((this.#limits.lookAheadInputsMax ?? 0) === 0) this.#checkOrder(this.books.waitingOf(command.batch));
         return this.books.start(worker, command.batch, this.#nowMs);
       }
       case "complete_call":
@@ -153,8 +169,7 @@ export class Referee {
         return this.#checkRejection(command);
       case "discard_worker": {
         const [oldest] = this.books.worker(command.workerId).flights;
-        const overdueAtMs = (oldest?.runningFromMs ?? Infinity) + this.#limits.batchTimeoutMs;
-        law(overdueAtMs <= this.#nowMs, "a worker was discarded in time");
+        law(overdueAtMs(oldest, this.#limits) <= this.#nowMs, "a worker was discarded in time");
         this.books.count("discard");
         return this.#loseWorker(command.workerId);
       }
@@ -169,11 +184,13 @@ export class Referee {
     }
   }
 
-  #checkOrder(starting: Books["queue"]): void {
-    for (const { deaths, arrival } of starting) {
-      if (deaths > 0) continue;
-      law(arrival > this.#lastFirstStart, "an input overtook an earlier one");
-      this.#lastFirstStart = arrival;
+  #checkOrder(starting: ReturnType<Books["waitingOf"]>): void {
+    this.#shares.start(this.books, starting);
+    for (const input of starting) {
+      if (input.deaths > 0) continue;
+      const last = this.#lastFirstStarts.get(classOf(input)) ?? -1;
+      law(input.arrival > last, "an input overtook an earlier one");
+      this.#lastFirstStarts.set(classOf(input), input.arrival);
     }
   }
 
@@ -183,7 +200,8 @@ export class Referee {
     if (booked === undefined) throw new Violation(`call ${callId} was refused (${reason}) but is not open`);
     const due = this.#due.get(callId);
     if (due !== undefined) law(reason === due.outcome, `a call was refused as ${reason}, not ${due.outcome}`);
-    else if (booked === this.#entering && reason !== "deadline_exceeded") this.#checkRefusal(reason);
+    else if (booked === this.#entering && reason !== "deadline_exceeded") this.#checkRefusal(booked, reason);
+    else if (reason === "tenant_queue_full") this.#checkEviction(booked);
     else this.#checkEarlyEnd(booked, command);
     if (reason === "deadline_exceeded") {
       const queued = booked.inputs.every(({ place }) => place === "queued");
@@ -197,10 +215,16 @@ export class Referee {
   }
 
   /** A call is refused at the door. */
-  #checkRefusal(reason: string): void {
+  #checkRefusal(call: BookedCall, reason: string): void {
     if (reason === "draining") return law(this.#draining, "a call was refused as draining before the drain");
-    law(reason === (this.#everReady ? "queue_full" : "starting"), `a new call was refused as ${reason}`);
     law(!this.#fits(), "a call was refused with room in the queue");
+    if (this.#everReady) checkFull(this.books, { call, limits: this.#limits, reason });
+    else law(reason === "starting", `a new call was refused as ${reason}`);
+  }
+
+  #checkEviction(call: BookedCall): void {
+    law(this.#entering !== undefined && !this.#fits(), "a call was evicted for nobody");
+    checkEviction(this.books, call, this.#limits);
   }
 
   /** An admitted call ends for none of the reasons that the event alone explains. */
@@ -223,6 +247,7 @@ export class Referee {
     law(!this.#draining, "a call was admitted while draining");
     law(this.#entering.call.deadlineAtMs > this.#nowMs, "a call was admitted after its deadline");
     law(this.#fits(), "the queue holds more than its bounds");
+    this.books.count("input", this.#entering.inputs.length);
     this.#entering = undefined;
   }
 
@@ -241,33 +266,14 @@ export class Referee {
     for (const { outcome } of this.#due.values()) law(false, `a call did not settle (${outcome})`);
     if (this.#draining) law(this.#drained === (this.books.open.size === 0 ? 1 : 0), "drained was not announced");
     if (event.type !== "timer_fired") return;
-    law(this.#nextOverdueAtMs() > this.#nowMs, "an overdue worker was kept");
-  }
-
-  #checkNothingIdle(): void {
-    const [head] = this.books.queue;
-    if (head === undefined) return;
-    const fullBatchWaits = !head.suspect && this.books.largestBatch(this.#limits).full;
-    for (const { flights, permits } of this.books.workers.values()) {
-      law(flights.length > 0, "a worker is idle while inputs wait");
-      const isOpen = flights.length < permits && flights[0]?.inputs[0]?.suspect !== true;
-      law(!isOpen || !fullBatchWaits, "a permit is free while a full batch waits");
-    }
+    law(nextOverdueAtMs(this.books, this.#limits) > this.#nowMs, "an overdue worker was kept");
   }
 
   #checkTimer(): void {
     const graceEndsAtMs = this.#draining && this.#drained === 0 ? this.#graceEndsAtMs : Infinity;
-    let neededAtMs = Math.min(graceEndsAtMs, this.#nextOverdueAtMs());
+    let neededAtMs = Math.min(graceEndsAtMs, nextOverdueAtMs(this.books, this.#limits));
     for (const { call } of this.books.open.values()) neededAtMs = Math.min(neededAtMs, call.deadlineAtMs);
     law(this.#armedAtMs <= neededAtMs, "no timer is set for what can expire");
-  }
-
-  #nextOverdueAtMs(): number {
-    let oldestMs = Infinity;
-    for (const { flights } of this.books.workers.values()) {
-      oldestMs = Math.min(oldestMs, flights[0]?.runningFromMs ?? Infinity);
-    }
-    return oldestMs + this.#limits.batchTimeoutMs;
   }
 
   #checkSnapshot(actual: SchedulerSnapshot): void {
@@ -281,7 +287,7 @@ export class Referee {
       liveInputs: queue.length + flyingInputs + doneInputs,
       queueTokens,
       liveCalls: open.size,
-      freePermits: all.reduce((sum, { permits }) => sum + permits, 0) - flights,
+      freePermits: all.reduce((sum, { permits, flights: { length } }) => sum + Math.max(0, permits - length), 0),
       flights,
       readyWorkers: workers.size,
       draining: this.#draining,

@@ -12,6 +12,7 @@ import type {
 } from "../../runtime/scheduler/events.ts";
 import { Agenda, type Entry } from "./agenda.ts";
 import { Violation } from "./books.ts";
+import { drawLimits, drawRates, type Rates } from "./draws.ts";
 import { type Chance, createChance } from "./random.ts";
 import { Referee } from "./referee.ts";
 
@@ -25,14 +26,20 @@ export interface SchedulerRoom {
 const EVENTS_MAX = 50_000;
 
 /** Lives through one seed; returns how often each thing happened, or throws a Violation that names the seed. */
-export function runSeed(seed: number, room: SchedulerRoom): ReadonlyMap<string, number> {
-  const world = new World(seed, room);
+export function runSeed(seed: number, room: SchedulerRoom, setting: Setting = {}): ReadonlyMap<string, number> {
+  const world = new World(seed, room, setting);
   try {
     return world.run();
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     throw new Violation(`seed ${seed}, event ${world.events}, ${world.nowMs} ms: ${message}`, { cause: error });
   }
+}
+
+/** What chance may not choose. */
+export interface Setting {
+  readonly tenants?: number;
+  readonly lookAheadInputsMax?: number;
 }
 
 /** How a poisoned input does harm: it kills its worker, fails or stalls its batch, or has no valid vector. */
@@ -58,6 +65,7 @@ class World {
   readonly #scheduler: Scheduler;
   readonly #referee: Referee;
   readonly #limits: SchedulerLimits;
+  readonly #tenants: number;
   readonly #workers = new Map<WorkerId, SimulatedWorker>();
   readonly #poison = new Map<string, Poison>();
   readonly #rates: Rates;
@@ -65,12 +73,13 @@ class World {
   #spawned = 0;
   #drained = false;
 
-  constructor(seed: number, { createScheduler, cutFromHead }: SchedulerRoom) {
+  constructor(seed: number, { createScheduler, cutFromHead }: SchedulerRoom, { tenants, ...limits }: Setting) {
     this.#chance = createChance(seed);
-    this.#limits = drawLimits(this.#chance);
+    this.#limits = { ...drawLimits(this.#chance), ...limits };
+    this.#tenants = tenants ?? this.#chance.pick([1, 1, 2, 4]);
     this.#rates = drawRates(this.#chance);
     this.#scheduler = createScheduler(this.#limits, cutFromHead, () => this.#chance.next());
-    this.#referee = new Referee(this.#limits, (input) => this.#poison.has(keyOf(input)));
+    this.#referee = new Referee(this.#limits, this.#tenants, (input) => this.#poison.has(keyOf(input)));
   }
 
   run(): ReadonlyMap<string, number> {
@@ -154,7 +163,11 @@ class World {
       this.#poison.set(keyOf({ callId: id, index }), pick(["kills", "fails", "stalls", "has no vector"]));
     }
     const deadlineAtMs = atMs + (happens(this.#rates.shortDeadline) ? between(0, 200) : between(1_000, 60_000));
-    return { id, batchKey: pick(["a", "a", "a", "b", "c"]), inputTokens, deadlineAtMs };
+    const call: Call = { id, batchKey: pick(["a", "a", "a", "b", "c"]), inputTokens, deadlineAtMs };
+    if (this.#tenants === 1) return call;
+    // The first tenant floods.
+    const tenant = happens(0.5) ? "tenant 1" : `tenant ${between(1, this.#tenants)}`;
+    return { ...call, tenant, priority: pick(["interactive", "bulk"]) };
   }
 
   // Workers.
@@ -168,6 +181,17 @@ class World {
       this.#workers.set(id, worker);
       this.#tell({ type: "worker_ready", workerId: id, permits: worker.permits });
       if (happens(this.#rates.idleCrash)) this.#planIdleCrash(worker);
+      if (happens(this.#rates.newPermits)) this.#planNewPermits(id);
+    });
+  }
+
+  #planNewPermits(workerId: WorkerId): void {
+    const { between } = this.#chance;
+    this.#agenda.at(this.nowMs + between(0, 300), () => {
+      this.#tell({ type: "permits_changed", workerId, permits: between(0, 4) });
+      this.#agenda.at(this.nowMs + between(0, 300), () => {
+        this.#tell({ type: "permits_changed", workerId, permits: between(1, 4) });
+      });
     });
   }
 
@@ -248,44 +272,6 @@ class World {
 }
 
 type WithoutTime<T> = T extends unknown ? Omit<T, "atMs"> : never;
-
-/** How rough this seed's world is. */
-interface Rates {
-  readonly arrivalGapMs: number;
-  readonly batchMs: number;
-  readonly restartMs: number;
-  readonly abort: number;
-  readonly poison: number;
-  readonly badLuck: number;
-  readonly idleCrash: number;
-  readonly shortDeadline: number;
-  readonly lateTimer: number;
-}
-
-function drawRates({ pick }: Chance): Rates {
-  return {
-    arrivalGapMs: pick([2, 20, 100]),
-    batchMs: pick([5, 40, 90]),
-    restartMs: pick([5, 100, 2_000]),
-    abort: pick([0, 0.1, 0.5]),
-    poison: pick([0, 0.05, 0.2]),
-    badLuck: pick([0, 0.05, 0.3]),
-    idleCrash: pick([0, 0.3]),
-    shortDeadline: pick([0, 0.1, 0.5]),
-    lateTimer: pick([0, 0.2]),
-  };
-}
-
-function drawLimits({ between, pick }: Chance): SchedulerLimits {
-  return {
-    inputsMax: pick([1, 2, 5, 8, 32]),
-    paddedTokensMax: pick([16, 256, 2_048]),
-    queueInputsMax: between(20, 300),
-    queueTokensMax: pick([500, 4_000, 1_000_000]),
-    batchTimeoutMs: between(100, 400),
-    attemptsMax: between(3, 8),
-  };
-}
 
 function keyOf({ callId, index }: InputRef): string {
   return `${callId}/${index}`;

@@ -1,0 +1,96 @@
+import type { PlantedFault } from "./planted-faults.ts";
+
+/** Faults in how tenants and priorities share. */
+export const plantedFairnessFaults: readonly PlantedFault[] = [
+  {
+    fault: "I3: what a tenant has had is not counted",
+    file: "fair-lane.ts",
+    find: "    tenant.servedTokens += input.tokens;\n",
+    replace: "",
+    caughtBy: /more than its share/,
+  },
+  {
+    fault: "Q31: tenants take turns by inputs, not by tokens",
+    file: "fair-lane.ts",
+    find: "    tenant.servedTokens += input.tokens;\n",
+    replace: "    tenant.servedTokens += 1;\n",
+    caughtBy: /more than its share/,
+  },
+  {
+    fault: "Q31: a tenant saves up while it does not wait",
+    file: "fair-lane.ts",
+    find: "Math.max(this.#idle.get(id) ?? 0, this.#servedTokens)",
+    replace: "0",
+    caughtBy: /more than its share/,
+  },
+  {
+    fault: "Q31: the look into the future forgets what it has seen",
+    file: "fair-lane.ts",
+    find: "servedTokens: servedTokens + input.tokens, next",
+    replace: "servedTokens, next",
+    caughtBy: /more than its share/,
+  },
+  {
+    fault: "Q31: the tenant that has had most goes first",
+    file: "fair-lane.ts",
+    find: "a.servedTokens < b.servedTokens",
+    replace: "a.servedTokens > b.servedTokens",
+    caughtBy: /more than its share|head of the queue|is not/,
+  },
+  {
+    fault: "I3: bulk inputs starve",
+    file: "call-queue.ts",
+    find: "creditTokens >= second.tokens",
+    replace: "creditTokens >= 1e9",
+    caughtBy: /bulk inputs starve/,
+  },
+  {
+    fault: "I3: bulk inputs pay nothing for their turn",
+    file: "call-queue.ts",
+    find: "? -tokens : tokens",
+    replace: "? 0 : tokens",
+    caughtBy: /more than a tenth/,
+  },
+  {
+    fault: "I3: bulk inputs earn a half",
+    file: "call-queue.ts",
+    find: "BULK_SHARE = 0.1",
+    replace: "BULK_SHARE = 0.5",
+    caughtBy: /more than a tenth/,
+  },
+  {
+    fault: "I3: what died in a batch goes back to its tenant's tail",
+    file: "call-queue.ts",
+    find: "    this.#again.merge(inputs.toSorted((a, b) => a.arrival - b.arrival));",
+    replace: "    for (const input of inputs) this.#lanes[input.call.priority].append(input);",
+    caughtBy: /head of the queue/,
+  },
+  {
+    fault: "Q31: a flood keeps other tenants out",
+    file: "admission.ts",
+    find: "    evict(victim);",
+    replace: '    if (victim !== undefined) return "queue_full";\n    evict(victim);',
+    caughtBy: /could make room/,
+  },
+  {
+    fault: "Q31: a tenant over its share evicts others",
+    file: "admission.ts",
+    find: "> 1 / tenants) return",
+    replace: "> 2) return",
+    caughtBy: /evicted of a tenant within its share|refused as queue_full/,
+  },
+  {
+    fault: "Q31: the tenant that holds least makes room",
+    file: "admission.ts",
+    find: "partOf(b, nothing) - partOf(a, nothing)",
+    replace: "partOf(a, nothing) - partOf(b, nothing)",
+    caughtBy: /within its share/,
+  },
+  {
+    fault: "Q31: a call is evicted that has started",
+    file: "call-queue.ts",
+    find: "if (call.inputs.every(({ list, deaths }) => list !== undefined && deaths === 0)) return call;",
+    replace: "return call;",
+    caughtBy: /evicted that had started/,
+  },
+];
