@@ -158,10 +158,13 @@ function readSettings(options: Asked): Omit<AiTextInput, "text"> {
   };
 }
 
-/** The same error; where it blames one text of the run, `param` says how the client calls that text. */
+/**
+ * The same error; where it blames one text of the run, `param` says how the client calls that text.
+ *
+ * embedge says so at the end of the message, the one thing that Workers AI's class keeps: `5006: … [invalid_unicode, text[3]]`.
+ */
 function blame(error: unknown, nameOf: (index: number) => string): unknown {
-  const cause: unknown = error instanceof Error ? error.cause : undefined;
-  const param = typeof cause === "object" && cause !== null && "param" in cause ? String(cause.param) : "";
-  const index = /^texts?\[(\d+)\]$/.exec(param)?.[1];
-  return index === undefined ? error : Object.assign(error as Error, { param: nameOf(Number(index)) });
+  if (!(error instanceof Error)) return error;
+  const index = / \[\w+, texts?\[(\d+)\]\]$/.exec(error.message)?.[1];
+  return index === undefined ? error : Object.assign(error, { param: nameOf(Number(index)) });
 }

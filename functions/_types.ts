@@ -26,6 +26,18 @@ export interface AiBinding {
    * The error is Workers AI's: `name` is "AiError" or "InferenceUpstreamError", `message` is "CODE: text".
    */
   run(model: string, input: AiTextInput, options?: AiOptions): Promise<AiEmbedding>;
+  /** The models there are; `search`: those with this in their name. */
+  models(params?: { readonly search?: string }): Promise<readonly AiModel[]>;
+}
+
+/** A model as Workers AI lists it. */
+export interface AiModel {
+  readonly id: string;
+  readonly name: string;
+  readonly description: string;
+  readonly task: { readonly name: string };
+  readonly tags: readonly string[];
+  readonly properties: readonly { readonly property_id: string; readonly value: string }[];
 }
 
 export interface AiTextInput {

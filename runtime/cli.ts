@@ -1,25 +1,38 @@
-import { readFileSync } from "node:fs";
+#!/usr/bin/env node
 import { enableCompileCache } from "node:module";
 import os from "node:os";
 import path from "node:path";
-import { modelsDirOf, packageRoot } from "./config/installation.ts";
+import { complain, print } from "./cli/output.ts";
+import { init, setUp } from "./cli/package-commands.ts";
+import { showConfig } from "./cli/show-config.ts";
+import { installation, isClone, modelsDirOf, ownFunctionsDir, packageVersion } from "./config/installation.ts";
 import { loadConfig, type LoadedConfig } from "./config/load.ts";
 import { nearest } from "./config/nearest.ts";
 import { ConfigError, exitCodes } from "./config/problems.ts";
-import { listSettings } from "./config/settings.ts";
+import type { Development } from "./cli/development.ts";
+import type { Config } from "./config/schema.ts";
 import type { Host } from "./host.ts";
+import { needsSetUp, setUpWorkers } from "./set-up.ts";
 
 type Command = (args: readonly string[]) => Promise<void>;
 
 const commands: ReadonlyMap<string, Command> = new Map([
-  ["serve", serve],
-  ["config", showConfig],
+  ["serve", (args) => serve(args)],
+  ["dev", dev],
+  ["build", build],
+  ["init", init],
+  ["setup", setUp],
+  ["config", async (args) => showConfig(load(args))],
   ["models", models],
 ]);
 
 const HELP = `embedge: Workers-style embedding functions on your own machine
 
   embedge serve [flags]     serve the functions and the model
+  embedge dev [flags]       the same, and a changed function counts at once; --miniflare: in workerd, by wrangler.toml
+  embedge build             write .embedge/worker.ts, \`main\` of wrangler.toml
+  embedge init [folder]     write a small project that works at once
+  embedge setup             fetch Python packages and the default model now, and not at the first start
   embedge config [flags]    print every setting in force and where it comes from
   embedge models list       models that are here, and those that have a name
   embedge models pull NAME  get one from the hub; verify compares its files, rm removes it
@@ -35,6 +48,9 @@ const HELP = `embedge: Workers-style embedding functions on your own machine
 Each flag is a variable too: EMBEDGE_PORT. Every other setting: docs/configuration.md
 `;
 
+/** How people start this. */
+const START = isClone ? "npm start --" : "npx embedge serve";
+
 /** How often a start looks whether a worker has a problem to tell of. */
 const START_POLL_MS = 250;
 /** MLX's own BLAS on Linux reaches 4 to 7, OpenBLAS 50 to 200. */
@@ -44,11 +60,11 @@ const SLOW_GFLOPS = 30;
 const listenFailures: Readonly<Record<string, { readonly exitCode: number; mend(port: number): string }>> = {
   EADDRINUSE: {
     exitCode: exitCodes.unavailable,
-    mend: (port) => `Stop that program, or choose another port: npm start -- --port ${port + 1}`,
+    mend: (port) => `Stop that program, or choose another port: ${START} --port ${port + 1}`,
   },
-  EACCES: { exitCode: exitCodes.noPermission, mend: () => "For example: npm start -- --port 8080" },
-  EADDRNOTAVAIL: { exitCode: exitCodes.config, mend: () => "For example: npm start -- --host 127.0.0.1" },
-  ENOTFOUND: { exitCode: exitCodes.config, mend: () => "For example: npm start -- --host 127.0.0.1" },
+  EACCES: { exitCode: exitCodes.noPermission, mend: () => `For example: ${START} --port 8080` },
+  EADDRNOTAVAIL: { exitCode: exitCodes.config, mend: () => `For example: ${START} --host 127.0.0.1` },
+  ENOTFOUND: { exitCode: exitCodes.config, mend: () => `For example: ${START} --host 127.0.0.1` },
 };
 
 await main(process.argv.slice(2));
@@ -60,7 +76,7 @@ async function main([name = "--help", ...args]: readonly string[]): Promise<void
     });
   }
   try {
-    if (name === "--version") return print(version());
+    if (name === "--version") return print(packageVersion());
     if (name === "--help" || name === "-h" || args.includes("--help")) return print(HELP.trimEnd());
     const command = commands.get(name);
     if (command === undefined) {
@@ -74,24 +90,54 @@ async function main([name = "--help", ...args]: readonly string[]): Promise<void
   }
 }
 
-async function serve(args: readonly string[]): Promise<void> {
+async function dev(args: readonly string[]): Promise<void> {
+  const { developInWorkerd, developOnNode } = await import("./cli/development.ts");
+  const isMiniflare = args.includes("--miniflare");
+  const settings = args.filter((arg) => arg !== "--miniflare");
+  return serve(settings, isMiniflare ? developInWorkerd : developOnNode);
+}
+
+async function build(args: readonly string[]): Promise<void> {
+  const { buildWorkerEntry } = await import("./cli/build.ts");
+  print(await buildWorkerEntry(load(args).config));
+}
+
+type Develop = (config: Config) => Development | Promise<Development>;
+
+async function serve(args: readonly string[], develop?: Develop): Promise<void> {
   const { config } = load(args);
-  const run: Run = { host: undefined, phase: "starting", drainMs: config.server.drainMs };
+  const run: Run = {
+    host: undefined,
+    development: undefined,
+    phase: "starting",
+    drainMs: config.server.drainMs,
+    setUp: Promise.resolve(),
+    stopSetUp: new AbortController(),
+  };
   stopOnSignals(run);
+  if (needsSetUp(config)) {
+    run.setUp = setUpWorkers(process.stderr, run.stopSetUp.signal);
+    await run.setUp.catch((error: unknown) => {
+      // A signal has stopped it, and its handler ends the process.
+      if (!isStopping(run)) throw error;
+    });
+    if (isStopping(run)) return;
+  }
   // Node would end the process: one function's stray promise must not end the answers of all others.
   process.on("unhandledRejection", (reason) => {
     process.stderr.write(`A promise that nobody waited for was rejected: ${describe(reason)}\n`);
   });
   // Compiled code of the last start: 0.3 s sooner.
-  enableCompileCache(path.join(packageRoot, ".embedge/compile-cache"));
+  enableCompileCache(path.join(installation.home, "compile-cache"));
   const { createHost } = await import("./create-host.ts");
-  const host = await createHost(config);
+  run.development = await develop?.(config);
+  const host = await createHost(config, run.development?.parts);
   run.host = host;
   const url = await listen(host, config.server.port);
   print(`Listening on ${url}; loading the model.`);
   const watch = watchStart(host);
   try {
-    await host.ready();
+    await Promise.all([host.ready(), run.development?.begin(host)]);
   } catch (error) {
     // A signal has closed the host, and its handler ends the process.
     if (isStopping(run)) return;
@@ -101,14 +147,21 @@ async function serve(args: readonly string[]): Promise<void> {
   }
   if (isStopping(run)) return;
   run.phase = "ready";
+  if (!isClone && config.functions.dir === ownFunctionsDir) {
+    print("There is no folder `functions` here: the functions that come with embedge are served.");
+  }
   print(readyText(host, url, config.pool.permits));
 }
 
 /** What a signal has to know. */
 interface Run {
   host: Host | undefined;
+  development: Development | undefined;
   phase: "starting" | "ready" | "stopping";
   readonly drainMs: number;
+  /** Settled when no program of the set-up runs. */
+  setUp: Promise<void>;
+  readonly stopSetUp: AbortController;
 }
 
 function isStopping(run: Run): boolean {
@@ -120,16 +173,19 @@ function stopOnSignals(run: Run): void {
   const stop = async (signal: NodeJS.Signals): Promise<void> => {
     const { host, phase } = run;
     run.phase = "stopping";
+    run.stopSetUp.abort();
     if (phase === "stopping") {
       // Kills the workers before its first await; one that is missed ends by itself when its pipe closes.
       void host?.close();
+      run.development?.kill();
       process.exit(128 + os.constants.signals[signal]);
     }
     if (phase === "ready") {
       print(`${signal}: finishing what runs; once more ends at once.`);
       await host?.drain(run.drainMs);
     }
-    await host?.close();
+    await run.setUp.catch(() => {});
+    await Promise.all([host?.close(), run.development?.end()]);
     process.exit(exitCodes.ok);
   };
   const onSignal = (signal: NodeJS.Signals): void => void stop(signal).catch(fail);
@@ -140,21 +196,6 @@ function stopOnSignals(run: Run): void {
     if (process.stdin.isTTY) onSignal(signal);
     else print("SIGHUP: settings are read at the start only; restart to change them.");
   });
-}
-
-async function showConfig(args: readonly string[]): Promise<void> {
-  const { config, origins, file } = load(args);
-  const settings = listSettings();
-  const lines = settings.map((setting) => {
-    const [section = "", key = ""] = setting.path.split(".");
-    const sectionValue: unknown = Reflect.get(config, section);
-    const value: unknown = key === "" ? sectionValue : Reflect.get(Object(sectionValue), key);
-    const shown = setting.secret ? mask(value) : JSON.stringify(value);
-    return { text: `${setting.path} = ${shown}`, origin: origins.get(setting.path) ?? "default" };
-  });
-  const width = Math.max(...lines.map(({ text }) => Math.min(text.length, 60)));
-  print(`# file: ${file ?? "none"}`);
-  for (const { text, origin } of lines) print(`${text.padEnd(width)}  # ${origin}`);
 }
 
 /** Words first, then flags: `models pull bge-m3 --models-dir FOLDER`. */
@@ -189,8 +230,10 @@ async function listen(host: Host, port: number): Promise<string> {
 function watchStart(host: Host): NodeJS.Timeout {
   const told = new Set<string>();
   return setInterval(() => {
-    for (const { problem, state } of host.status().workers) {
-      if (problem === undefined || state !== "waiting_to_restart" || told.has(problem)) continue;
+    for (const { problem, state, restarts } of host.status().workers) {
+      // The wait before the next start may be shorter than a poll; the problem stays known during that start.
+      const hasFailed = state === "waiting_to_restart" || restarts > 0;
+      if (problem === undefined || !hasFailed || told.has(problem)) continue;
       told.add(problem);
       print(`${problem} It is started again until it does.`);
     }
@@ -219,33 +262,12 @@ function describeBlas(device: string, { name, gflops }: { readonly name: string;
   if (device !== "cpu" || gflops === 0) return "";
   const speed = `${name}, ${Math.round(gflops)} GFLOP/s per worker`;
   return gflops < SLOW_GFLOPS && process.platform === "linux"
-    ? `, SLOW: ${speed}; no fast BLAS was found, run npm start again`
+    ? `, SLOW: ${speed}; no fast BLAS was found, start embedge again`
     : `, ${speed}`;
 }
 
 function count(amount: number, word: string): string {
   return `${amount} ${word}${amount === 1 ? "" : "s"}`;
-}
-
-/** The names of a table, never its values. */
-function mask(value: unknown): string {
-  const names = Object.keys(Object(value));
-  return names.length === 0 ? "{}" : `{ ${names.map((name) => `${name} = "***"`).join(", ")} }`;
-}
-
-function version(): string {
-  const { version: text } = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as {
-    version: string;
-  };
-  return text;
-}
-
-function print(text: string): void {
-  process.stdout.write(`${text}\n`);
-}
-
-function complain(text: string): void {
-  process.stderr.write(`${text}\n`);
 }
 
 /** Says what is wrong on stderr and ends with the exit code that scripts can tell apart. */

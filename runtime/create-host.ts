@@ -1,29 +1,45 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
+import type { Env } from "../functions/_types.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { installation, modelsDirOf, packageRoot, sizePool, thisMachine } from "./config/installation.ts";
 import { findModelFolder, type ModelFolder } from "./config/model-folder.ts";
-import type { Config } from "./config/schema.ts";
+import { settleSettings } from "./config/load.ts";
+import { readProject } from "./config/project.ts";
+import type { Config, Settings } from "./config/schema.ts";
 import { createDispatcher, type Dispatcher } from "./embedder/dispatcher.ts";
-import { createEmbedder } from "./embedder/embedder.ts";
+import { createEmbedder, type Embedder } from "./embedder/embedder.ts";
 import { createModelNames } from "./embedder/model-names.ts";
+import { createAiUpstream } from "./http/ai-upstream.ts";
 import { createApp } from "./http/app.ts";
 import { readinessOf } from "./http/readiness.ts";
 import { createLog, type Log } from "./observe/log.ts";
 import { createMetrics, type Metrics } from "./observe/metrics.ts";
 import { logPoolEvent } from "./observe/pool-log.ts";
-import { describeFailure, logRequest } from "./observe/request-log.ts";
+import { describeFailure, logRequest, logRun } from "./observe/request-log.ts";
 import { ComposedHost, type Host, HostState } from "./host.ts";
 import { createLocalPool } from "./pool/local-pool.ts";
 import type { WorkerPool } from "./pool/worker-pool.ts";
-import { loadFunctions } from "./routing/functions-folder.ts";
-import { createInvoker } from "./routing/invocation.ts";
-import { createRouteTable } from "./routing/route-table.ts";
+import { type AiScope, bindAi, embedForAi } from "./routing/ai-binding.ts";
+import type { FunctionRunner } from "./routing/function-runner.ts";
+import { createInvoker, type Invoker } from "./routing/invocation.ts";
+import {
+  createWorkerSet,
+  type HostedWorker,
+  loadWorker,
+  type WorkerOptions,
+  type WorkerSet,
+} from "./routing/worker-set.ts";
+import { needsSetUp, setUpWorkers } from "./set-up.ts";
 import { cutFromHead } from "./scheduler/batch-policy.ts";
 import { createScheduler } from "./scheduler/scheduler.ts";
 
-/** Replacements for tests. */
+/** Replacements: `functions` for `embedge dev --miniflare`, `workers` for the Miniflare of embedge, the others for tests. */
 export interface HostParts {
+  /** Run in place of the functions and projects of the settings; at least one, and the first answers what no route claims. */
+  readonly workers?: readonly WorkerOptions[];
+  /** Runs the functions in place of this process. */
+  readonly functions?: FunctionRunner;
   readonly clock?: Clock;
   /** From [0, 1). */
   readonly random?: () => number;
@@ -42,16 +58,27 @@ const WAIT_UNTIL_MS = 30_000;
 /** JSON writes a control character in six bytes. */
 const JSON_BYTES_PER_BYTE = 6;
 
-/** Puts all rooms together. No worker runs and no port is open before `ready`, `listen`, `fetch` or `embed`. */
-export async function createHost(config: Config, parts: HostParts = {}): Promise<Host> {
+/**
+ * Puts all rooms together. No worker runs and no port is open before `ready`, `listen`, `fetch` or `embed`.
+ * Of the installed package the first call on a machine fetches the Python packages and the default model, which takes a minute.
+ *
+ * `settings` are those of embedge.toml, checked in the same way; no file and no variable is read unless `configFile` names one.
+ */
+export async function createHost(settings: Settings = {}, parts: HostParts = {}): Promise<Host> {
+  const config = settleSettings(settings, process.cwd());
+  const log = createLog(config.log);
+  try {
+    if (needsSetUp(config)) await setUpLogged(log);
+    return await composeHost(config, log, parts);
+  } catch (error) {
+    await log.close();
+    throw error;
+  }
+}
+
+async function composeHost(config: Config, log: Log, parts: HostParts): Promise<Host> {
   const { clock = systemClock, random = Math.random, wrapPool = (pool: WorkerPool) => pool } = parts;
   const model = findModelFolder(config.models.default, modelsDirOf(config));
-  const routes = await loadFunctions({
-    folder: path.resolve(config.functions.dir),
-    clock,
-    loadTimeoutMs: FUNCTION_LOAD_TIMEOUT_MS,
-  });
-  const log = createLog(config.log);
   const state = new HostState();
   const metrics = createMetrics({
     queueInputs: () => dispatcher.snapshot().queueInputs,
@@ -68,22 +95,15 @@ export async function createHost(config: Config, parts: HostParts = {}): Promise
     served: { name: model.name, info: () => state.model },
     limits: { callInputsMax: config.queue.inputsMax, textBytesMax: config.limits.textBytesMax },
   });
-  const invoker = createInvoker({
-    embedder,
-    clock,
-    vars: config.vars,
-    limits: config.limits,
-    requestTimeoutMs: config.server.requestTimeoutMs,
-    requestTimeoutMsMax: config.server.requestTimeoutMsMax,
-    waitUntilMs: WAIT_UNTIL_MS,
-    onBackgroundFailure: (id, cause) => log.logger.error({ id, stack: describeFailure(cause) }, "waitUntil failed"),
-  });
+  const { invoker, workers, loadWorkers } = await buildWorkers(config, { parts, model, embedder, clock, log });
   const app = createApp({
     ...config.server,
-    allowedHosts: [...config.server.allowedHosts, config.server.host],
-    routes: createRouteTable(routes),
-    invoker,
-    operations: { readiness: () => readinessOf(state.serving(pool.status())), metrics: () => metrics.read() },
+    ownHosts: () => [config.server.host, ...workers.hostnames()],
+    functions: workers,
+    operations: {
+      readiness: () => readinessOf({ ...state.serving(pool.status()), functionsProblem: workers.problem?.() }),
+      metrics: () => metrics.read(),
+    },
     clock,
     onRequest: (record) => {
       if (record.error !== undefined) metrics.rejected(record.error.code);
@@ -91,10 +111,112 @@ export async function createHost(config: Config, parts: HostParts = {}): Promise
       logRequest(log.logger, record);
     },
   });
-  for (const { file, handler } of routes) {
-    if (handler instanceof Error) log.logger.error({ file, problem: handler.message }, "function not loaded");
-  }
-  return new ComposedHost({ config, clock, log, state, pool, dispatcher, embedder, invoker, fetch: app.fetch });
+  return new ComposedHost({
+    config,
+    clock,
+    log,
+    state,
+    pool,
+    dispatcher,
+    embedder,
+    invoker,
+    workers,
+    replaceWorkers: async (options) => workers.replace(await loadWorkers(options)),
+    reloadFunctions: async () => logProblems(log, await workers.reload()),
+    fetch: (request, mount) => app.fetch(request, { mount }),
+    upstream: buildUpstream(config, { embedder, clock, log, metrics }),
+  });
+}
+
+interface WorkerParts {
+  readonly parts: HostParts;
+  readonly model: ModelFolder;
+  readonly embedder: Embedder;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+interface BuiltWorkers {
+  readonly invoker: Invoker;
+  readonly workers: WorkerSet;
+  readonly loadWorkers: (options: readonly WorkerOptions[]) => Promise<readonly HostedWorker[]>;
+}
+
+async function buildWorkers(
+  config: Config,
+  { parts, model, embedder, clock, log }: WorkerParts,
+): Promise<BuiltWorkers> {
+  const { bodyBytesMax, requestTimeoutMs, requestTimeoutMsMax } = config.server;
+  // EMBEDDING_MODEL is what functions/_texts.ts runs where a request names no model: a host without aliases serves too.
+  const createEnv = (bindings: object, scope: AiScope): Env =>
+    Object.freeze({ EMBEDDING_MODEL: model.name, ...bindings, AI: bindAi(embedder, scope, config.limits) });
+  const createOwnEnv = (scope: AiScope): Env => createEnv(config.vars, scope);
+  const invoker = createInvoker({
+    clock,
+    createEnv: createOwnEnv,
+    requestTimeoutMs,
+    requestTimeoutMsMax,
+    waitUntilMs: WAIT_UNTIL_MS,
+    onBackgroundFailure: (id, cause) => log.logger.error({ id, stack: describeFailure(cause) }, "waitUntil failed"),
+  });
+  const loader = { clock, loadTimeoutMs: FUNCTION_LOAD_TIMEOUT_MS, invoker, bodyBytesMax, createEnv };
+  const loadWorkers: BuiltWorkers["loadWorkers"] = async (options) => {
+    const loaded = await Promise.all(options.map((worker) => loadWorker(worker, loader)));
+    for (const worker of loaded) logProblems(log, worker.problems());
+    return loaded;
+  };
+  const { functions } = parts;
+  const first =
+    functions === undefined
+      ? await loadWorkers(parts.workers ?? workersOf(config))
+      : [emulatedWorker(functions, createOwnEnv)];
+  return { invoker, workers: createWorkerSet(first), loadWorkers };
+}
+
+/** The functions, and the projects beside them. */
+function workersOf({ functions, projects, vars }: Config): readonly WorkerOptions[] {
+  const own = { name: "functions", functions: functions.dir, bindings: vars };
+  return [own, ...Object.entries(projects).map(([name, folder]) => readProject(name, folder))];
+}
+
+/** The functions as one Worker that runs somewhere else. */
+function emulatedWorker(runner: FunctionRunner, createEnv: HostedWorker["createEnv"]): HostedWorker {
+  return { name: "functions", routes: [], runner, createEnv, problems: () => [], reload: async () => [] };
+}
+
+function logProblems(log: Log, problems: readonly string[]): void {
+  for (const problem of problems) log.logger.error({ problem }, "function not loaded");
+}
+
+interface UpstreamParts {
+  readonly embedder: Embedder;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly metrics: Metrics;
+}
+
+/** What `env.AI` inside workerd talks to. */
+function buildUpstream(config: Config, parts: UpstreamParts): (request: Request) => Promise<Response> {
+  const { embedder, clock, log, metrics } = parts;
+  return createAiUpstream({
+    embed: (run) => embedForAi(embedder, run, config.limits),
+    models: () => embedder.models(),
+    clock,
+    requestTimeoutMs: config.server.requestTimeoutMsMax,
+    bodyBytesMax: config.server.bodyBytesMax,
+    onGateway: () =>
+      log.logger.warn("a function asks for an AI Gateway: there is none here, its runs are served without"),
+    onRun: (record) => {
+      if (record.error !== undefined) metrics.rejected(record.error.code);
+      logRun(log.logger, record);
+    },
+  });
+}
+
+/** The set-up inside somebody else's process: its progress is lines of the log. */
+async function setUpLogged(log: Log): Promise<void> {
+  const out = { isTTY: false, write: (text: string) => log.logger.info(text.trim()) };
+  await setUpWorkers(out, new AbortController().signal);
 }
 
 interface PoolParts {

@@ -40,6 +40,7 @@ export type ErrorCode =
   | "tenant_queue_full"
   | "headers_too_large"
   | "client_gone"
+  | "body_already_read"
   | "internal_error"
   | "function_error"
   | "function_failed"
@@ -102,6 +103,13 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorEntry>> = {
   },
   headers_too_large: refused(431, "The request line or the headers are too large."),
   client_gone: refused(499, "The client went away. Seen in logs and metrics only."),
+  body_already_read: {
+    status: 500,
+    type: "server_error",
+    retry: "never",
+    meaning:
+      "A body parser of the server around embedge has read the body and left nothing to read it from; mount embedge before that parser.",
+  },
   internal_error: {
     status: 500,
     type: "server_error",

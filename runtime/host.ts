@@ -1,18 +1,46 @@
+import type { Hono } from "hono";
+import type { Env } from "../functions/_types.ts";
 import type { Clock } from "./clock.ts";
 import type { Config } from "./config/schema.ts";
 import type { Dispatcher } from "./embedder/dispatcher.ts";
 import type { Embedder, EmbedResult, ServedModel } from "./embedder/embedder.ts";
+import type { AppError } from "./errors.ts";
 import { type Listener, listen } from "./http/listen.ts";
+import { createMountedRoutes, type Mount, mountAt, type MountedHost } from "./http/mount.ts";
 import type { ServingState } from "./http/readiness.ts";
 import type { Log } from "./observe/log.ts";
 import type { ModelInfo, PoolListener, Pooling, PoolStatus, TextOptions, WorkerPool } from "./pool/worker-pool.ts";
 import type { Invoker } from "./routing/invocation.ts";
+import type { WorkerOptions, WorkerSet } from "./routing/worker-set.ts";
 
-/** A running host. `fetch` is the whole plugin interface: mount it in any server that speaks Request and Response. */
-export interface Host extends AsyncDisposable {
-  readonly fetch: (request: Request) => Promise<Response>;
+/**
+ * A running host. It owns no socket unless `listen` is called, installs no signal handler and replaces no global.
+ *
+ * Mounted in somebody else's server it answers below the place where it stands, with the same paths as on a port of its own.
+ */
+export interface Host extends MountedHost, AsyncDisposable {
+  /** For Hono: `app.route("/embed", host.routes)`. */
+  readonly routes: Hono;
+  /** The same host for a server that leaves the prefix in the path: below `/embed` it answers `/embed/readyz` as `/readyz`. */
+  at(prefix: string): MountedHost;
   /** Opens the configured port; throws ListenError where that cannot be. */
   listen(): Promise<{ readonly url: string }>;
+  /**
+   * Opens the door for `env.AI` of functions that run in workerd, on 127.0.0.1 alone; `port` 0, the default, takes a free one.
+   * Throws ListenError. `listen` opens it too where `ai.upstreamPort` is set.
+   */
+  listenUpstream(port?: number): Promise<{ readonly url: string }>;
+  /**
+   * Asks the Workers themselves: nothing of HTTP stands before them, neither checks nor operations nor log. Rejects with what
+   * a function throws, as a service binding does.
+   */
+  dispatch(request: Request): Promise<Response>;
+  /** One Worker of this host: the functions, or the project of this name. Throws a TypeError where there is none. */
+  worker(name?: string): WorkerHandle;
+  /** Other Workers from now on, over the same pool; a request that runs ends where it began. */
+  replaceWorkers(workers: readonly WorkerOptions[]): Promise<void>;
+  /** Loads the functions anew; a request that runs ends in the version in which it began. What is wrong stands in the log. */
+  reloadFunctions(): Promise<void>;
   /** Resolves when a worker can serve. Starts the workers, as the first `fetch`, `embed` or `listen` does. */
   ready(): Promise<void>;
   /** Vectors without HTTP: the same queue, order and limits. */
@@ -23,6 +51,14 @@ export interface Host extends AsyncDisposable {
   drain(graceMs: number): Promise<void>;
   /** Ends everything at once; no child process, socket or timer is left. */
   close(): Promise<void>;
+}
+
+export interface WorkerHandle {
+  readonly name: string;
+  /** As `dispatch`, whatever the routes say. */
+  readonly fetch: (request: Request) => Promise<Response>;
+  /** What it finds in `env`, outside of any request. */
+  readonly env: Env;
 }
 
 export interface HostEmbedOptions extends TextOptions {
@@ -63,7 +99,12 @@ export interface HostRooms {
   readonly dispatcher: Dispatcher;
   readonly embedder: Embedder;
   readonly invoker: Invoker;
-  readonly fetch: (request: Request) => Response | Promise<Response>;
+  readonly workers: Pick<WorkerSet, "find" | "run">;
+  readonly replaceWorkers: (workers: readonly WorkerOptions[]) => Promise<void>;
+  readonly reloadFunctions: () => Promise<void>;
+  readonly upstream: (request: Request) => Promise<Response>;
+  /** `mount` is undefined on the port of our own. */
+  readonly fetch: (request: Request, mount?: Mount) => Response | Promise<Response>;
 }
 
 /** The life of a host: start, serve, drain, end. */
@@ -71,28 +112,69 @@ export class ComposedHost implements Host {
   readonly #rooms: HostRooms;
   #started: Promise<void> | undefined;
   #listener: Listener | undefined;
+  #upstreamListener: Listener | undefined;
   #closed: Promise<void> | undefined;
+
+  readonly fetch: Host["fetch"];
+  readonly nodeListener: Host["nodeListener"];
+  readonly routes: Host["routes"];
 
   constructor(rooms: HostRooms) {
     this.#rooms = rooms;
+    const { fetch, nodeListener } = this.at("");
+    this.fetch = fetch;
+    this.nodeListener = nodeListener;
+    this.routes = createMountedRoutes((request, mount) => this.#answer(request, mount));
   }
 
-  readonly fetch: Host["fetch"] = async (request) => {
-    void this.#start();
-    return this.#rooms.fetch(request);
-  };
+  at(prefix: string): MountedHost {
+    return mountAt(prefix, (request, mount) => this.#answer(request, mount), {
+      onConnectionError: (error) => this.#noteConnectionError(error),
+    });
+  }
 
   async listen(): Promise<{ readonly url: string }> {
-    const { config, clock, state, log } = this.#rooms;
-    this.#listener = await listen(this.fetch, {
-      ...config.server,
-      clock,
-      isDraining: () => state.isDraining,
-      onConnectionError: (error) => log.logger.debug({ code: error.code }, "connection ended with an error"),
-    });
+    const { server, ai } = this.#rooms.config;
+    this.#listener = await this.#open((request) => this.#answer(request), server);
+    if (ai.upstreamPort > 0) await this.listenUpstream(ai.upstreamPort);
     void this.#start();
-    const { host, port } = this.#listener;
-    return { url: `http://${host.includes(":") ? `[${host}]` : host}:${port}` };
+    return { url: urlOf(this.#listener) };
+  }
+
+  async listenUpstream(port = 0): Promise<{ readonly url: string }> {
+    const { upstream } = this.#rooms;
+    const answer = (request: Request): Promise<Response> => {
+      void this.#start();
+      return upstream(request);
+    };
+    this.#upstreamListener = await this.#open(answer, { host: "127.0.0.1", port });
+    return { url: urlOf(this.#upstreamListener) };
+  }
+
+  worker(name?: string): WorkerHandle {
+    const { workers, clock, config } = this.#rooms;
+    void this.#start();
+    const worker = workers.find(name);
+    if (worker === undefined) throw new TypeError(`${JSON.stringify(name)} worker not found`);
+    const env = worker.createEnv({
+      id: crypto.randomUUID(),
+      deadlineAtMs: () => clock.nowMs() + config.server.requestTimeoutMs,
+      signal: new AbortController().signal,
+      embedded() {},
+    });
+    return { name: worker.name, env, fetch: (request) => this.#dispatch(request, worker.name) };
+  }
+
+  dispatch(request: Request): Promise<Response> {
+    return this.#dispatch(request);
+  }
+
+  replaceWorkers(workers: readonly WorkerOptions[]): Promise<void> {
+    return this.#rooms.replaceWorkers(workers);
+  }
+
+  reloadFunctions(): Promise<void> {
+    return this.#rooms.reloadFunctions();
   }
 
   ready(): Promise<void> {
@@ -128,6 +210,7 @@ export class ComposedHost implements Host {
     await dispatcher.drain(graceMs);
     // Answers that are being written, and what `waitUntil` holds.
     await this.#listener?.close(Math.max(0, endAtMs - clock.nowMs()));
+    await this.#upstreamListener?.close(Math.max(0, endAtMs - clock.nowMs()));
     await Promise.race([invoker.idle(), elapsed(clock, endAtMs)]);
   }
 
@@ -140,6 +223,39 @@ export class ComposedHost implements Host {
     return this.close();
   }
 
+  async #answer(request: Request, mount?: Mount): Promise<Response> {
+    void this.#start();
+    return this.#rooms.fetch(request, mount);
+  }
+
+  async #dispatch(request: Request, worker?: string): Promise<Response> {
+    void this.#start();
+    const { workers, clock } = this.#rooms;
+    const call = { id: crypto.randomUUID(), request, url: new URL(request.url), arrivedAtMs: clock.nowMs(), worker };
+    const { response, error } = await workers.run(call);
+    if (error?.code === "function_error") throw error.cause;
+    return response;
+  }
+
+  #open(
+    answer: (request: Request) => Promise<Response>,
+    address: { readonly host: string; readonly port: number },
+  ): Promise<Listener> {
+    const { config, clock, state } = this.#rooms;
+    return listen(answer, {
+      ...config.server,
+      ...address,
+      clock,
+      isDraining: () => state.isDraining,
+      onConnectionError: (error) => this.#noteConnectionError(error),
+    });
+  }
+
+  #noteConnectionError({ code }: AppError): void {
+    const level = code === "body_already_read" ? "error" : "debug";
+    this.#rooms.log.logger[level]({ code }, "connection ended with an error");
+  }
+
   #start(): Promise<void> {
     const { pool, dispatcher, state } = this.#rooms;
     this.#started ??= pool.start(watched(dispatcher, state));
@@ -149,13 +265,13 @@ export class ComposedHost implements Host {
   }
 
   async #end(): Promise<void> {
-    const { invoker, pool, log, state } = this.#rooms;
+    const { invoker, pool, dispatcher, log, state } = this.#rooms;
     state.isDraining = true;
     // First, and before anything is awaited: whoever exits right after this call leaves no worker.
     const stopped = pool.stop(0);
     invoker.abortAll();
-    await Promise.all([stopped, this.#listener?.close(0)]);
-    log.flush();
+    await Promise.all([stopped, dispatcher.drain(0), this.#listener?.close(0), this.#upstreamListener?.close(0)]);
+    await log.close();
   }
 }
 
@@ -172,6 +288,10 @@ function watched(dispatcher: Dispatcher, state: HostState): PoolListener {
       dispatcher.workerLost(workerId, cause);
     },
   };
+}
+
+function urlOf({ host, port }: Listener): string {
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 function elapsed(clock: Clock, atMs: number): Promise<void> {

@@ -4,11 +4,12 @@ import { createReadStream, existsSync, readFileSync, rmdirSync, rmSync, statSync
 import path from "node:path";
 import { pipeline } from "node:stream/promises";
 import { z } from "zod";
-import { installation, packageRoot } from "./config/installation.ts";
+import { installation, isClone, packageRoot } from "./config/installation.ts";
 import { findInCatalogue, listCatalogue, type CatalogueModel } from "./config/model-catalogue.ts";
 import { listInstalled } from "./config/model-folder.ts";
 import { nearest } from "./config/nearest.ts";
 import { ConfigError, exitCodes } from "./config/problems.ts";
+import { setUpWorkers } from "./set-up.ts";
 
 export interface ModelsCommand {
   /** What to do, and with which models: `["pull", "bge-m3"]`. */
@@ -89,7 +90,8 @@ async function pull({ modelsDir }: ModelsCommand, name: string): Promise<void> {
   const model = findInCatalogue(name);
   const known = listCatalogue().map((entry) => entry.name);
   if (model === undefined) throw unknownModel(name, known);
-  await run("The set-up for models", process.execPath, [path.join(packageRoot, "setup/main.mjs"), "hub"]);
+  if (isClone) await run("The set-up for models", process.execPath, [path.join(packageRoot, "setup/main.mjs"), "hub"]);
+  else await setUpWorkers(process.stderr, new AbortController().signal, "hub");
   await run(`models pull ${name}`, installation.python, pullArguments(model, path.join(modelsDir, model.name)));
 }
 

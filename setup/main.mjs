@@ -1,4 +1,5 @@
-// `node setup/main.mjs [serve|test|hub]`: puts in place what `npm start`, `npm test` or `embedge models pull` needs. Runs on the system's Node, without packages.
+// `node setup/main.mjs [serve|test|hub|dev …]`: puts in place what `npm start`, `npm test`, `embedge models pull` or `npm run dev` needs.
+// Runs on the system's Node, without packages.
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -18,7 +19,9 @@ const { toSetupError } = await import("./errors.mjs");
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const asked = process.argv[2];
-const level = asked === "test" || asked === "hub" ? asked : "serve";
+// wrangler is among the packages for tests.
+const isTest = asked === "test" || process.argv.includes("--miniflare");
+const level = asked === "hub" ? "hub" : isTest ? "test" : "serve";
 const progress = createProgress(process.stderr);
 const stop = new AbortController();
 for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {

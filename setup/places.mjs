@@ -1,18 +1,19 @@
 import path from "node:path";
 
 /**
- * Where the set-up reads and writes, from the folder of package.json.
+ * Where the set-up reads and writes.
  *
  * @typedef {ReturnType<typeof placesIn>} Places
  */
 
-/** @param {string} root */
-export function placesIn(root) {
-  const state = path.join(root, ".embedge");
+/**
+ * @param {string} root the folder of package.json
+ * @param {string} [state] the folder for everything that the set-up makes besides node_modules
+ */
+export function placesIn(root, state = path.join(root, ".embedge")) {
   const python = path.join(state, "python");
   return {
     root,
-    /** Everything that the set-up makes besides node_modules; git ignores it. */
     state,
     stateFile: path.join(state, "setup.json"),
     lockFile: path.join(state, "setup.lock"),

@@ -15,24 +15,29 @@ import {
 import { placesIn } from "./places.mjs";
 import { openState } from "./state.mjs";
 
+/** @typedef {import("./parts/part.mjs").Part} Part */
+
 /**
- * @typedef {import("./parts/part.mjs").Part} Part
- * @typedef {"serve" | "test" | "hub"} Level
+ * How much is needed: "workers" is what the Python processes run on; "serve" adds what a clone needs to serve, "test" what
+ * its tests need; "hub" is what pulls models.
+ *
+ * @typedef {"workers" | "serve" | "test" | "hub"} Level
  */
 
 /**
- * Puts everything in place that serving, testing or pulling a model needs. What is in place stays; what is broken is made again.
+ * Puts everything in place that a level needs. What is in place stays; what is broken is made again.
  *
- * @param {{ root: string, level: Level, progress: import("./progress.mjs").Progress, signal: AbortSignal }} options
+ * @param {{ root: string, state?: string, level: Level, progress: import("./progress.mjs").Progress, signal: AbortSignal }} options
  */
-export async function setUp({ root, level, progress, signal }) {
-  const places = placesIn(root);
-  const ownNode = needsOwnNode(places);
+export async function setUp({ root, state, level, progress, signal }) {
+  const places = placesIn(root, state);
+  const ownNode = level !== "workers" && level !== "hub" && needsOwnNode(places);
   /** @type {import("./lock.mjs").Lock | undefined} */
   let lock;
   const children = createChildren((pids) => lock?.setChildren(pids));
   const context = { places, state: openState(places), run: children.run };
-  const parts = level === "hub" ? [environmentPart(context), hubPackagesPart(context)] : allParts(context, level);
+  const parts =
+    level === "hub" ? [environmentPart(context), hubPackagesPart(context)] : allParts(context, level, ownNode);
 
   if (dueParts(parts).length > 0) {
     lock = await takeLock(places.lockFile, signal, (pid) => {
@@ -52,16 +57,17 @@ export async function setUp({ root, level, progress, signal }) {
 
 /**
  * @param {import("./parts/part.mjs").Context} context
- * @param {"serve" | "test"} level
+ * @param {Exclude<Level, "hub">} level
+ * @param {boolean} ownNode
  * @returns {readonly Part[]} each after those that it needs
  */
-function allParts(context, level) {
+function allParts(context, level, ownNode) {
   return [
-    packagesPart(context, level),
+    ...(level === "workers" ? [] : [packagesPart(context, level)]),
     environmentPart(context),
     pythonPackagesPart(context),
     modelPart(context),
-    ...(needsOwnNode(context.places) ? [nodePart(context)] : []),
+    ...(ownNode ? [nodePart(context)] : []),
     ...(process.platform === "linux" ? [blasPart(context)] : []),
     ...(level === "test" ? [pythonTestPackagesPart(context), hubPackagesPart(context)] : []),
   ];

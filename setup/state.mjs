@@ -12,6 +12,9 @@ import { writeAtomically } from "./lock.mjs";
 
 /** @param {import("./places.mjs").Places} places */
 export function openState(places) {
+  // Where the folder lies may differ from one start to the next, what lies in it does not.
+  const base = path.dirname(places.state);
+
   /** @returns {Record<string, PartRecord>} */
   function read() {
     try {
@@ -34,7 +37,7 @@ export function openState(places) {
     if (known === undefined) return "not set up yet";
     if (key !== undefined && known.key !== key) return "its lock file or version changed";
     const broken = Object.entries(known.files).find(([file, [bytes, modifiedAtMs]]) => {
-      const stats = statSync(path.resolve(places.root, file), { throwIfNoEntry: false });
+      const stats = statSync(path.resolve(base, file), { throwIfNoEntry: false });
       return stats === undefined || stats.size !== bytes || stats.mtimeMs !== modifiedAtMs;
     });
     return broken === undefined ? undefined : `${broken[0]} is missing or was changed`;
@@ -48,7 +51,7 @@ export function openState(places) {
   function record(part, key, files) {
     const entries = files.map((file) => {
       const { size, mtimeMs } = statSync(file);
-      return [path.relative(places.root, file), [size, mtimeMs]];
+      return [path.relative(base, file), [size, mtimeMs]];
     });
     write({ ...read(), [part]: { key, files: Object.fromEntries(entries) } });
   }

@@ -7,11 +7,26 @@ const LINES_MAX = 300;
 
 /** Which room may import which; `type` marks type-only imports. Everyone but the scheduler may import the leaves. */
 const mayImport: Readonly<Record<string, readonly string[]>> = {
-  cli: ["create-host", "type host", "config", "models-command"],
-  "models-command": ["config"],
-  "create-host": ["host", "http", "routing", "embedder", "scheduler", "pool", "config", "observe"],
-  host: ["http", "type config", "type embedder", "type observe", "type pool", "type routing"],
-  http: ["routing", "type observe"],
+  miniflare: ["create-host", "type host", "type config", "type routing", "type functions"],
+  embedge: ["create-host", "config", "type host", "type http", "type embedder", "type pool", "type functions"],
+  cli: ["create-host", "type host", "config", "set-up", "models-command", "emulation", "routing"],
+  emulation: ["http", "pool", "routing"],
+  "models-command": ["config", "set-up"],
+  "set-up": ["config"],
+  "create-host": [
+    "set-up",
+    "type functions",
+    "host",
+    "http",
+    "routing",
+    "embedder",
+    "scheduler",
+    "pool",
+    "config",
+    "observe",
+  ],
+  host: ["http", "type functions", "type config", "type embedder", "type observe", "type pool", "type routing"],
+  http: ["routing", "type embedder", "type observe"],
   routing: ["functions", "type embedder"],
   embedder: ["scheduler", "pool", "type observe"],
   pool: ["type observe"],
@@ -147,7 +162,7 @@ function cycle(graph: Readonly<Record<string, readonly string[]>>): string[] | u
 
 function sources(folder: string): string[] {
   return readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".ts") && !name.includes("node_modules"))
+    .filter((name) => name.endsWith(".ts") && !/(^|\/)(node_modules|\.[^/]+)\//.test(name))
     .map((name) => join(folder, name));
 }
 

@@ -1,10 +1,13 @@
-import { availableParallelism } from "node:os";
+import { existsSync, readFileSync } from "node:fs";
+import { availableParallelism, homedir } from "node:os";
 import { fileURLToPath } from "node:url";
 import path from "node:path";
+import { findHome } from "./home.ts";
 import type { PoolConfig, Config } from "./schema.ts";
 
-/** Where the set-up (setup/) puts what is not in the repository. */
+/** Where the set-up (setup/) puts what comes neither with the repository nor with the package. */
 export interface Installation {
+  readonly home: string;
   readonly python: string;
   readonly blas: string;
   readonly modelsDir: string;
@@ -32,15 +35,45 @@ const WORKERS_ON_CPU_MAX = 4;
 const PADDED_TOKENS_ON_CPU = 1_024;
 const PADDED_TOKENS_ON_GPU = 16_384;
 
-/** The folder of package.json, whatever the working directory is. */
-export const packageRoot: string = fileURLToPath(new URL("../../", import.meta.url));
+/** Whether the sources run unbuilt, as in a clone, whose npm scripts set it up; else this is the built package. */
+export const isClone: boolean = import.meta.url.endsWith(".ts");
+
+/** The folder of package.json, whatever the working directory is; it ends in a separator. */
+export const packageRoot: string = findPackageRoot();
+
+const home: string = isClone
+  ? path.join(packageRoot, ".embedge")
+  : findHome({ env: process.env, platform: process.platform, userHome: homedir(), lockText: readLocks() });
 
 export const installation: Installation = {
-  python: path.join(packageRoot, ".embedge/python/bin/python"),
-  blas: path.join(packageRoot, ".embedge/blas/libcblas.so"),
-  modelsDir: path.join(packageRoot, ".embedge/models"),
-  hub: path.join(packageRoot, ".embedge/hub"),
+  home,
+  python: path.join(home, "python/bin/python"),
+  blas: path.join(home, "blas/libcblas.so"),
+  modelsDir: path.join(home, "models"),
+  hub: path.join(home, "hub"),
 };
+
+/** The functions that come with embedge. */
+export const ownFunctionsDir: string = fileURLToPath(new URL("../../functions", import.meta.url));
+
+export function packageVersion(): string {
+  const { version } = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as { version: string };
+  return version;
+}
+
+/** The sources are two folders below it, the built files three. */
+function findPackageRoot(): string {
+  const candidates = ["../../", "../../../"].map((up) => fileURLToPath(new URL(up, import.meta.url)));
+  const found = candidates.find((folder) => existsSync(path.join(folder, "package.json")));
+  if (found === undefined) throw new Error(`There is no package.json above ${import.meta.url}.`);
+  return found;
+}
+
+/** What decides what the set-up installs. */
+function readLocks(): string {
+  const files = ["requirements.lock", "model.lock", "default_model.json", "prepare_blas.py"];
+  return files.map((file) => readFileSync(path.join(packageRoot, "python", file), "utf8")).join("\0");
+}
 
 /** Cores that this process may use, which containers and affinity masks limit. */
 export function thisMachine(): Machine {

@@ -2,12 +2,13 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import type { z } from "zod";
 import { readConfigFile } from "./file.ts";
+import { ownFunctionsDir } from "./installation.ts";
 import { findInCatalogue } from "./model-catalogue.ts";
 import { nearest } from "./nearest.ts";
 import { ConfigError, exitCodes } from "./problems.ts";
-import { configSchema, type Config } from "./schema.ts";
+import { configSchema, type Config, type Settings } from "./schema.ts";
 import { describeValue, listSections, listSettings, type Setting } from "./settings.ts";
-import { readEnvironment, readFlags, suggest, type Assignment } from "./sources.ts";
+import { readEnvironment, readFlags, readGiven, suggest, type Assignment } from "./sources.ts";
 
 export interface ConfigSources {
   /** Flags of settings, and `--config FILE`. */
@@ -38,28 +39,66 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   const settings = listSettings();
   const flags = readFlags(sources.args, settings);
   const file = findFile(flags.file ?? sources.env["EMBEDGE_CONFIG"], sources.cwd);
+  const environment = readEnvironment(sources.env, settings);
+  const assignments = [...environment.assignments, ...flags.assignments];
+  const settled = settle({ settings, file, assignments, cwd: sources.cwd });
+  const configProblems = [...environment.problems, ...settled.problems];
+  const problems = [...flags.problems, ...configProblems];
+  if (settled.config === undefined || problems.length > 0) {
+    throw new ConfigError(problems, configProblems.length === 0 ? exitCodes.usage : exitCodes.config);
+  }
+  return { config: settled.config, file, origins: settled.origins };
+}
+
+/** The settings of a program: defaults < its `configFile` < what it gives. Throws one ConfigError with every problem there is. */
+export function settleSettings({ configFile, ...given }: Settings, cwd: string): Config {
+  const settings = listSettings();
+  const file = configFile === undefined ? undefined : path.resolve(cwd, configFile);
+  const { assignments, problems } = readGiven(given, settings);
+  const settled = settle({ settings, file, assignments, cwd });
+  const all = [...problems, ...settled.problems];
+  if (settled.config === undefined || all.length > 0) throw new ConfigError(all, exitCodes.config);
+  return settled.config;
+}
+
+interface SettleInput {
+  readonly settings: readonly Setting[];
+  readonly file: string | undefined;
+  /** Stronger than the file; of two for one setting the later one counts. */
+  readonly assignments: readonly Assignment[];
+  readonly cwd: string;
+}
+
+interface Settled {
+  /** Undefined where there are problems. */
+  readonly config: Config | undefined;
+  readonly problems: readonly string[];
+  readonly origins: ReadonlyMap<string, string>;
+}
+
+function settle({ settings, file, assignments, cwd }: SettleInput): Settled {
   const values: Values = file === undefined ? {} : structuredClone(readConfigFile(file));
   const origins = new Map(
     settings.map(({ path: at }) => [at, valueAt(values, ...at.split(".")) === undefined ? "default" : (file ?? "")]),
   );
-
-  const environment = readEnvironment(sources.env, settings);
-  for (const assignment of [...environment.assignments, ...flags.assignments]) {
+  for (const assignment of assignments) {
     assign(values, assignment);
     origins.set(assignment.setting.path, assignment.origin);
   }
-
   const parsed = configSchema.safeParse(values);
-  const issues = parsed.success ? [] : parsed.error.issues;
-  const invalid = issues.flatMap((issue) => describeIssue(issue, { values, settings, origins, file }));
-  const configProblems = [...environment.problems, ...invalid];
-  const problems = [...flags.problems, ...configProblems];
-  if (!parsed.success || problems.length > 0) {
-    throw new ConfigError(problems, configProblems.length === 0 ? exitCodes.usage : exitCodes.config);
+  if (!parsed.success) {
+    const context = { values, settings, origins, file };
+    return {
+      config: undefined,
+      problems: parsed.error.issues.flatMap((issue) => describeIssue(issue, context)),
+      origins,
+    };
   }
-  const fileDir = file === undefined ? sources.cwd : path.dirname(file);
-  const given = new Set([...environment.assignments, ...flags.assignments].map(({ setting }) => setting.path));
-  return { config: resolvePaths(parsed.data, (at) => (given.has(at) ? sources.cwd : fileDir)), file, origins };
+  const fileDir = file === undefined ? cwd : path.dirname(file);
+  const given = new Set(assignments.map(({ setting }) => setting.path));
+  const resolved = resolvePaths(parsed.data, (at) => (given.has(at) ? cwd : fileDir));
+  const isAsked = origins.get("functions.dir") !== "default";
+  return { config: isAsked ? resolved : withOwnFunctions(resolved), problems: [], origins };
 }
 
 function findFile(named: string | undefined, cwd: string): string | undefined {
@@ -84,10 +123,11 @@ function assign(values: Values, { setting, value }: Assignment): void {
 function resolvePaths(config: Config, baseOf: (settingPath: string) => string): Config {
   const resolve = (at: string, value: string): string => path.resolve(baseOf(at), value);
   const isPath = (value: string): boolean => value.includes("/") || value.startsWith(".");
-  const { functions, models, pool } = config;
+  const { functions, models, pool, projects } = config;
   return {
     ...config,
     functions: { ...functions, dir: resolve("functions.dir", functions.dir) },
+    projects: Object.fromEntries(Object.entries(projects).map(([name, folder]) => [name, resolve("projects", folder)])),
     models: {
       ...models,
       default: isPath(models.default)
@@ -106,6 +146,11 @@ function resolvePaths(config: Config, baseOf: (settingPath: string) => string): 
 /** `owner/name` may be a model of a hub or a folder: where there is such a folder, it is that. */
 function modelOrFolder(value: string, folder: string): string {
   return findInCatalogue(value) === undefined || existsSync(folder) ? folder : value;
+}
+
+/** Where nobody asks for a folder and the usual one does not exist, the functions that come with embedge answer. */
+function withOwnFunctions(config: Config): Config {
+  return existsSync(config.functions.dir) ? config : { ...config, functions: { dir: ownFunctionsDir } };
 }
 
 interface IssueContext {

@@ -42,7 +42,9 @@ export function findModelFolder(model: string, modelsDir: string): ModelFolder {
 function unknownModel(folder: string, modelsDir: string): string {
   const installed = listInstalled(modelsDir);
   const known =
-    installed.length === 0 ? "no model is installed; `npm start` installs the default one" : installed.join(", ");
+    installed.length === 0
+      ? "no model is installed; a start of embedge installs the default one"
+      : installed.join(", ");
   return `no folder ${folder}, and not one of the installed models (${known}).`;
 }
 

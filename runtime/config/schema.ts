@@ -5,6 +5,9 @@ export interface Config {
   readonly server: ServerConfig;
   readonly functions: { readonly dir: string };
   readonly models: ModelsConfig;
+  /** Name → folder. */
+  readonly projects: Readonly<Record<string, string>>;
+  readonly ai: { readonly upstreamPort: number };
   readonly pool: PoolConfig;
   readonly batch: { readonly inputsMax: number; readonly paddedTokensMax: number | "auto" };
   readonly queue: { readonly inputsMax: number; readonly tokensMax: number };
@@ -12,6 +15,12 @@ export interface Config {
   readonly log: { readonly level: LogLevel; readonly format: "auto" | "json" | "pretty" };
   readonly vars: Readonly<Record<string, string>>;
 }
+
+/** Settings as a program gives them: any part of those of `embedge.toml`, or all. */
+export type Settings = { readonly [Section in keyof Config]?: Partial<Config[Section]> | undefined } & {
+  /** A file to start from, `embedge.toml` for example; what stands beside it here is stronger. */
+  readonly configFile?: string;
+};
 
 export interface ServerConfig {
   readonly host: string;
@@ -102,6 +111,17 @@ const models = z.strictObject({
     .describe("Other names for a model: name → model; `default` stands for `models.default`."),
 });
 
+const ai = z.strictObject({
+  upstreamPort: z
+    .int()
+    .min(0)
+    .max(65_535)
+    .default(0)
+    .describe(
+      "Port on 127.0.0.1 where `env.AI` of `wrangler dev --env local` finds this host (9700 in wrangler.toml); 0 opens none.",
+    ),
+});
+
 const pool = z.strictObject({
   python: z.string().min(1).default("auto").describe("Python of the workers; `auto` is the one that the set-up made."),
   blas: z
@@ -173,11 +193,24 @@ const root = z.strictObject({
   server: server.prefault({}).describe("The HTTP server."),
   functions: z
     .strictObject({
-      dir: z.string().min(1).default("functions").describe("Folder of the functions: one file per route."),
+      dir: z
+        .string()
+        .min(1)
+        .default("functions")
+        .describe(
+          "Folder of the functions: one file per route. Without this setting and without that folder, those that come with embedge.",
+        ),
     })
     .prefault({})
     .describe("What answers requests."),
+  projects: z
+    .record(z.string().min(1), z.string().min(1))
+    .default({})
+    .describe(
+      "Workers projects served beside the functions, over the same pool: name → folder with a wrangler.toml, whose `routes` say which requests are theirs.",
+    ),
   models: models.prefault({}).describe("The model and its names."),
+  ai: ai.prefault({}).describe("`env.AI` for functions that run under wrangler."),
   pool: pool.prefault({}).describe("The Python workers."),
   batch: batch.prefault({}).describe("What one forward pass holds."),
   queue: queue.prefault({}).describe("What may wait before callers get 429."),

@@ -17,8 +17,8 @@ export interface Source {
 
 const FILE_FLAG = "--config";
 
-/** `EMBEDGE_*` variables that are not settings: EMBEDGE_CONFIG names the file, EMBEDGE_SETUP_* and EMBEDGE_TEST_* steer set-up and tests. */
-const otherVariables = /^EMBEDGE_(CONFIG$|SETUP_|TEST_)/;
+/** `EMBEDGE_*` variables that are not settings: EMBEDGE_CONFIG names the file, EMBEDGE_HOME and EMBEDGE_SETUP_* steer the set-up, EMBEDGE_TEST_* tests. */
+const otherVariables = /^EMBEDGE_(CONFIG$|HOME$|URL$|SETUP_|TEST_)/;
 
 /** Reads every `EMBEDGE_*` variable; one that is no setting is a problem, since it is a typing error most likely. */
 export function readEnvironment(
@@ -70,6 +70,27 @@ export function readFlags(
     }
   }
   return { assignments, problems, file };
+}
+
+/** Reads what a program gives, by section and key; what is undefined is not given. */
+export function readGiven(given: Readonly<Record<string, unknown>>, settings: readonly Setting[]): Source {
+  const assignments: Assignment[] = [];
+  const problems: string[] = [];
+  const byPath = new Map(settings.map((setting) => [setting.path, setting] as const));
+  const sections = new Set(settings.map(({ path }) => path.split(".", 1).join()));
+  const read = (at: string, value: unknown): void => {
+    const setting = byPath.get(at);
+    if (value === undefined) return;
+    if (setting !== undefined) assignments.push({ setting, value, origin: at });
+    else if (sections.has(at)) problems.push(`${at}: must be a section, an object.`);
+    else problems.push(`${at}: no such setting${suggest(nearest(at, [...sections, ...byPath.keys()]))}.`);
+  };
+  for (const [section, value] of Object.entries(given)) {
+    const isSection = sections.has(section) && !byPath.has(section) && typeof value === "object" && value !== null;
+    if (!isSection) read(section, value);
+    else for (const [key, entry] of Object.entries(value)) read(`${section}.${key}`, entry);
+  }
+  return { assignments, problems };
 }
 
 function splitOnce(arg: string): readonly string[] {

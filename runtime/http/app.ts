@@ -2,24 +2,25 @@ import { type Context, Hono } from "hono";
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
 import { errorResponse, toAppError } from "../routing/error-response.ts";
-import type { EmbedTally, Invoker } from "../routing/invocation.ts";
-import type { RouteTable } from "../routing/route-table.ts";
-import { readBoundedBody } from "./body-limit.ts";
+import type { FunctionRunner } from "../routing/function-runner.ts";
+import type { EmbedTally } from "../routing/invocation.ts";
+import { refuseMethod } from "../routing/methods.ts";
+import { requestIdOf } from "../routing/request-id.ts";
 import { checkHost } from "./host-check.ts";
-import { ANY_METHOD, refuseMethod } from "./methods.ts";
+import { type Mount, pathBelow } from "./mount.ts";
 import { createOperations, type OperationsSources } from "./operations.ts";
 import { answerPreflight, checkOrigin, isPreflight } from "./origin-check.ts";
 
 export interface AppOptions {
-  readonly routes: RouteTable;
-  readonly invoker: Pick<Invoker, "invoke">;
+  readonly functions: FunctionRunner;
   readonly operations: OperationsSources;
   readonly clock: Clock;
-  /** Host names besides those of the loopback; `*` allows all. */
+  /** Host names besides those of the loopback and `host`; `*` allows all. */
   readonly allowedHosts: readonly string[];
+  /** Further names of this host, on a port of its own. */
+  readonly ownHosts?: () => readonly string[];
   /** Origins of web pages that may call; `*` allows all. */
   readonly allowedOrigins: readonly string[];
-  readonly bodyBytesMax: number;
   /** Told once of each request, when its answer begins. */
   readonly onRequest?: (record: RequestRecord) => void;
 }
@@ -50,6 +51,8 @@ interface Trace {
 }
 
 export interface AppEnv {
+  /** `mount` is set where the request came through somebody else's server. */
+  Bindings: { readonly mount?: Mount | undefined };
   Variables: { trace: Trace };
 }
 
@@ -69,17 +72,24 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
     options.onRequest?.({ id, method: c.req.method, route, kind, status: c.res.status, ms, error, embedded });
   });
   app.use(async (c, next) => {
-    checkHost(c.req.raw, options.allowedHosts);
-    const cors = checkOrigin(c.req.raw, options.allowedOrigins);
+    const isMounted = mountOf(c) !== undefined;
+    // Which names lead to somebody else's server is that server's business, unless some are configured.
+    if (!isMounted || options.allowedHosts.length > 0) {
+      checkHost(c.req.raw, [...options.allowedHosts, ...(options.ownHosts?.() ?? [])]);
+    }
+    const cors = checkOrigin(c.req.raw, { allowedOrigins: options.allowedOrigins, isMounted });
     if (isPreflight(c.req.raw)) return answerPreflight(c.req.raw, cors);
     await next();
     setHeaders(c, cors);
     return undefined;
   });
   app.all("*", async (c) => {
-    const path = new URL(c.req.url).pathname;
+    const url = new URL(c.req.url);
+    const path = pathBelow(url.pathname, mountOf(c));
+    if (path === undefined) throw new AppError("not_found");
+    url.pathname = path;
     const operation = operations.get(path);
-    if (operation === undefined) return runFunction(c, path, options);
+    if (operation === undefined) return runFunction(c, url, options.functions);
     Object.assign(c.get("trace"), { route: path, kind: "operation" });
     return refuseMethod(c.req.method, ["GET"]) ?? operation();
   });
@@ -91,32 +101,21 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
   return app;
 }
 
-async function runFunction(c: Context<AppEnv>, path: string, options: AppOptions): Promise<Response> {
-  const request = c.req.raw;
+async function runFunction(c: Context<AppEnv>, url: URL, functions: FunctionRunner): Promise<Response> {
   const trace = c.get("trace");
-  const match = options.routes.match(path);
-  if (match === undefined) throw new AppError("not_found");
-  const { pattern, methods, handler } = match.route;
-  trace.route = pattern;
-  trace.kind = "function";
-  // A function without a list answers OPTIONS itself.
-  const refusal = refuseMethod(request.method, methods ?? [...ANY_METHOD, "OPTIONS"]);
-  if (refusal !== undefined) return refusal;
-  if (handler instanceof AppError) throw handler;
-  const body = await readBoundedBody(request, options.bodyBytesMax);
   const { id, arrivedAtMs } = trace;
-  const result = await options.invoker.invoke({ id, handler, params: match.params, request, body, arrivedAtMs });
-  trace.error = result.error;
-  trace.embedded = result.embedded;
-  return result.response;
+  const { response, route, error, embedded } = await functions.run({ id, request: c.req.raw, url, arrivedAtMs });
+  Object.assign(trace, { error, embedded, ...(route !== undefined && { route, kind: "function" }) });
+  return response;
 }
 
-/** A client's own id is kept only if it can do no harm in a log or a header. */
-const REQUEST_ID = /^[\w-]{1,64}$/;
+/** `app.request` of Hono passes no bindings at all. */
+function mountOf(c: Context<AppEnv>): Mount | undefined {
+  return (c.env as AppEnv["Bindings"] | undefined)?.mount;
+}
 
 function startTrace(request: Request, arrivedAtMs: number): Trace {
-  const asked = request.headers.get("x-request-id");
-  const id = asked !== null && REQUEST_ID.test(asked) ? asked : crypto.randomUUID();
+  const id = requestIdOf(request.headers);
   return { id, arrivedAtMs, route: "unmatched", kind: "unmatched", error: undefined, embedded: undefined };
 }
 

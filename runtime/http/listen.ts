@@ -1,14 +1,11 @@
-import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type Server, type ServerResponse, STATUS_CODES } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { getRequestListener, RequestError } from "@hono/node-server";
-import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Clock } from "../clock.ts";
 import { AppError, type ErrorCode } from "../errors.ts";
 import { errorEnvelope, errorResponse } from "../routing/error-response.ts";
 import { allowHalfOpen } from "./half-open.ts";
-import { sendResponse } from "./send-response.ts";
+import { createNodeListener, withRequestId } from "./node-listener.ts";
 
 export interface ListenOptions {
   readonly host: string;
@@ -89,26 +86,14 @@ export async function listen(
   const isLast = (): boolean => closing !== undefined || options.isDraining?.() === true;
   const report = (code: ErrorCode, cause: unknown): void => options.onConnectionError?.(new AppError(code, { cause }));
 
-  const listener = getRequestListener(
-    async (request, { outgoing }) => {
-      await sendResponse(await fetch(request), outgoing as ServerResponse, {
-        writeTimeoutMs: options.writeTimeoutMs ?? 30_000,
-        isLast: isLast(),
-        onStreamError: (cause) => report("function_error", cause),
-      });
-      return RESPONSE_ALREADY_SENT;
-    },
-    {
-      // The globals belong to whoever runs this process.
-      overrideGlobalObjects: false,
-      // For HTTP/1.0, whose clients need not name a host; no browser is among them.
-      hostname: "localhost",
-      errorHandler: (thrown) => withRequestId(errorResponse(toRequestFailure(thrown, report))),
-    },
-  );
+  const listener = createNodeListener(fetch, {
+    writeTimeoutMs: options.writeTimeoutMs,
+    isLast,
+    onConnectionError: options.onConnectionError,
+  });
   server.on("request", (incoming, outgoing) => {
     if (incoming.rawHeaders.length > 2 * HEADERS_MAX) refuse(outgoing, "headers_too_large");
-    else void listener(incoming, outgoing);
+    else listener(incoming, outgoing);
   });
   server.on("checkContinue", (incoming, outgoing) => {
     // Too long by its own account: the answer is 413, and the client need not send it.
@@ -167,20 +152,6 @@ const clientErrorCodes: Readonly<Record<string, ErrorCode>> = {
   HPE_CHUNK_EXTENSIONS_OVERFLOW: "body_too_large",
   ERR_HTTP_REQUEST_TIMEOUT: "body_timeout",
 };
-
-/** The adapter refuses some requests before the app sees them: a Host that is none, a path with a backslash. */
-function toRequestFailure(thrown: unknown, report: (code: ErrorCode, cause: unknown) => void): AppError {
-  if (!(thrown instanceof RequestError)) {
-    report("internal_error", thrown);
-    return new AppError("internal_error", { cause: thrown });
-  }
-  return new AppError(thrown.message.includes("path") ? "not_found" : "invalid_host", { cause: thrown });
-}
-
-function withRequestId(response: Response): Response {
-  response.headers.set("x-request-id", randomUUID());
-  return response;
-}
 
 /** Answers before the app is asked, and ends the connection. */
 function refuse(outgoing: ServerResponse, code: ErrorCode): void {

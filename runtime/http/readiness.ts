@@ -9,12 +9,17 @@ export interface ServingState {
   readonly workersWanted: number;
   /** Of each worker that is not ready: why, and when it starts again. */
   readonly waiting: readonly { readonly problem: string | undefined; readonly restartInMs: number | undefined }[];
+  /** Why no function can run, where that is so. */
+  readonly functionsProblem?: string | undefined;
 }
 
 /** The answer of /readyz, in words. */
 export function readinessOf(state: ServingState): Readiness {
-  const { isDraining, wasReady, workersReady, workersWanted, waiting } = state;
-  if (workersReady > 0 && !isDraining) return { ready: true, workersReady, workersWanted };
+  const { isDraining, wasReady, workersReady, workersWanted, waiting, functionsProblem } = state;
+  if (workersReady > 0 && !isDraining) {
+    if (functionsProblem === undefined) return { ready: true, workersReady, workersWanted };
+    return { ready: false, code: "starting", problems: [functionsProblem], retryAfterMs: undefined };
+  }
   const restartsInMs = waiting.flatMap(({ restartInMs }) => restartInMs ?? []);
   return {
     ready: false,

@@ -11,8 +11,8 @@ export interface LogOptions {
 
 export interface Log {
   readonly logger: Logger;
-  /** Writes out what is held back; call it last. */
-  flush(): void;
+  /** Writes out what is held back and lets go of the process's events; what is logged later is lost. */
+  close(): Promise<void>;
 }
 
 /** What is not yet written when the reader of a pipe stands still; beyond it lines are dropped, so that nothing waits for a log. */
@@ -28,12 +28,23 @@ export function createLog({ level, format, destination }: LogOptions): Log {
   };
   const isPretty = format === "pretty" || (format === "auto" && process.stderr.isTTY);
   if (destination !== undefined)
-    return { logger: pino(options, isPretty ? pretty(destination) : destination), flush() {} };
+    return { logger: pino(options, isPretty ? pretty(destination) : destination), async close() {} };
 
   const stderr = pino.destination({ dest: 2, sync: false, maxLength: BUFFER_BYTES_MAX });
   // Whoever read the log has gone; the host goes on without one.
   stderr.on("error", () => {});
-  return { logger: pino(options, isPretty ? pretty(stderr) : stderr), flush: () => stderr.flushSync() };
+  const logger = pino(options, isPretty ? pretty(stderr) : stderr);
+  return {
+    logger,
+    async close() {
+      logger.level = "silent";
+      stderr.flushSync();
+      const closed = new Promise((resolve) => stderr.once("close", resolve));
+      // Takes pino's listener from `process`; descriptor 2 stays open.
+      stderr.destroy();
+      await closed;
+    },
+  };
 }
 
 /** Loaded where it is used: a host that logs JSON starts without it. */

@@ -19,6 +19,16 @@ export interface RequestWork {
   readonly batchMs: number;
 }
 
+/** What is known of one `env.AI.run` that came from outside this process. */
+export interface RunLine {
+  readonly id: string;
+  readonly ms: number;
+  readonly error: RequestLine["error"];
+  readonly embedded:
+    | { readonly tokenCounts: readonly number[]; readonly queueMs: number; readonly batchMs: number }
+    | undefined;
+}
+
 /** Failures of code, which only the log explains. */
 const EXPLAINED: readonly string[] = ["internal_error", "function_error", "function_failed", "worker_failed"];
 
@@ -44,6 +54,25 @@ export function logRequest(logger: Logger, line: RequestLine): void {
     logger.error({ ...fields, stack: describeFailure(error.cause) }, "request");
   } else if (line.kind === "operation") logger.debug(fields, "request");
   else logger.info(fields, "request");
+}
+
+/** One line for a run: as for a request. */
+export function logRun(logger: Logger, { id, ms, error, embedded }: RunLine): void {
+  const fields = {
+    id,
+    ms: round(ms),
+    ...(embedded !== undefined && {
+      texts: embedded.tokenCounts.length,
+      tokens: embedded.tokenCounts.reduce((sum, tokens) => sum + tokens, 0),
+      queueMs: round(embedded.queueMs),
+      batchMs: round(embedded.batchMs),
+    }),
+    ...(error !== undefined && { code: error.code }),
+    ...(error?.param !== undefined && { param: error.param }),
+  };
+  if (error !== undefined && EXPLAINED.includes(error.code)) {
+    logger.error({ ...fields, stack: describeFailure(error.cause) }, "run");
+  } else logger.info(fields, "run");
 }
 
 function round(ms: number): number {

@@ -157,8 +157,8 @@ function describeExit(code: number | null, signal: NodeJS.Signals | null): strin
 }
 
 const SPAWN_HINTS: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such file; `npm start` sets it up again",
-  EACCES: "it may not be executed; `npm start` sets it up again",
+  ENOENT: "there is no such file; a start of embedge sets it up again",
+  EACCES: "it may not be executed; a start of embedge sets it up again",
   EAGAIN: "the system allows no more processes",
 };
 

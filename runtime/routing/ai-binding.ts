@@ -1,12 +1,16 @@
-import type { AiBinding, AiEmbedding, AiOptions, AiTextInput } from "../../functions/_types.ts";
+import type { AiBinding, AiEmbedding, AiModel, AiOptions, AiTextInput } from "../../functions/_types.ts";
 import type { EmbedCall, Embedder, EmbedResult } from "../embedder/embedder.ts";
-import { AppError, type ErrorCode } from "../errors.ts";
+import { AppError } from "../errors.ts";
+import { toAnswer } from "./ai-answer.ts";
+import { listModels } from "./ai-models.ts";
 import { toAppError } from "./error-response.ts";
-import { toFloat32Decimal } from "./float32-decimal.ts";
+import { InferenceUpstreamError, upstreamCodeOf } from "./upstream-error.ts";
 import { readTextOptions } from "./text-options.ts";
 
 /** What `env.AI` inherits from the run of a handler that it was made for. */
 export interface AiScope {
+  /** Of the invocation: what the log has it under. */
+  readonly id: string;
   /** On the host's Clock, for a call that is made now. */
   deadlineAtMs(): number;
   readonly signal: AbortSignal;
@@ -24,12 +28,34 @@ export function bindAi(embedder: Embedder, scope: AiScope, limits: AiLimits): Ai
   return new Ai(embedder, scope, limits);
 }
 
+/** What `run` of Workers AI is asked, from wherever: still unchecked. */
+export interface AiRun {
+  readonly model: unknown;
+  readonly input: unknown;
+  readonly deadlineAtMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** Checks what is asked and embeds it. Rejects with an AppError. */
+export async function embedForAi(
+  embedder: Embedder,
+  { model, input, deadlineAtMs, signal }: AiRun,
+  { textsMax }: AiLimits,
+): Promise<EmbedResult> {
+  try {
+    return await embedder.embed({ ...readCall(model, input, textsMax), deadlineAtMs, signal });
+  } catch (thrown) {
+    throw toAppError(thrown, "internal_error");
+  }
+}
+
 /** Runs of one invocation that may be open at once: a function that fans out without bound must not fill the queue alone. */
 const OPEN_RUNS_MAX = 64;
 
 class Ai implements AiBinding {
-  /** Always null: they belong to Cloudflare's own network and AI Gateway. */
-  readonly lastRequestId: string | null = null;
+  /** The invocation's own id, which the log has. */
+  lastRequestId: string | null = null;
+  /** Always null: it belongs to Cloudflare's AI Gateway. */
   readonly aiGatewayLogId: string | null = null;
   lastRequestHttpStatusCode: number | null = null;
   readonly #embedder: Embedder;
@@ -52,79 +78,35 @@ class Ai implements AiBinding {
     }
     this.#openRuns++;
     try {
-      const call = readCall(model, input, this.#limits.textsMax);
-      const result = await this.#embedder.embed({
-        ...call,
+      const run = {
+        model,
+        input,
         deadlineAtMs: this.#scope.deadlineAtMs(),
         signal: signal === undefined ? this.#scope.signal : AbortSignal.any([this.#scope.signal, signal]),
-      });
+      };
+      const result = await embedForAi(this.#embedder, run, this.#limits);
       this.#scope.embedded(result);
-      this.lastRequestHttpStatusCode = 200;
+      this.#note(200);
       return toAnswer(result);
     } catch (thrown) {
       // As `fetch` does, which the genuine class hands the signal to.
       signal?.throwIfAborted();
       const error = toAppError(thrown, "internal_error");
-      this.lastRequestHttpStatusCode = upstreamCodeOf(error).httpStatus;
+      this.#note(upstreamCodeOf(error).httpStatus);
       throw new InferenceUpstreamError(error);
     } finally {
       this.#openRuns--;
     }
   }
-}
 
-/**
- * The error of Workers AI's class: code and text stand in `message`, and there are no other fields.
- * `cause` is an addition of embedge: the failure by our own catalogue.
- */
-export class InferenceUpstreamError extends Error {
-  constructor(cause: AppError) {
-    const { code, httpStatus } = upstreamCodeOf(cause);
-    super(`${code}: ${cause.message}`, { cause });
-    // The service says AiError where the caller is to blame.
-    this.name = httpStatus === 400 || httpStatus === 413 ? "AiError" : "InferenceUpstreamError";
+  async models({ search }: { readonly search?: string } = {}): Promise<readonly AiModel[]> {
+    return listModels(this.#embedder.models(), search);
   }
-}
 
-interface UpstreamCode {
-  readonly code: number;
-  readonly httpStatus: number;
-}
-
-/**
- * Codes from developers.cloudflare.com/workers-ai/platform/errors. Two stand in no list but in what the service sends:
- * 5006 for an input that does not fit the model's schema, 3043 for a failure of the service itself.
- */
-const upstream = {
-  invalidInput: { code: 5006, httpStatus: 400 },
-  invalidData: { code: 5004, httpStatus: 400 },
-  noSuchModel: { code: 5007, httpStatus: 400 },
-  tooLarge: { code: 3006, httpStatus: 413 },
-  timeout: { code: 3007, httpStatus: 408 },
-  aborted: { code: 3008, httpStatus: 408 },
-  outOfCapacity: { code: 3040, httpStatus: 429 },
-  internal: { code: 3043, httpStatus: 500 },
-} satisfies Record<string, UpstreamCode>;
-
-const upstreamCodes: Partial<Record<ErrorCode, UpstreamCode>> = {
-  invalid_request: upstream.invalidInput,
-  empty_input: upstream.invalidInput,
-  invalid_unicode: upstream.invalidInput,
-  poison_input: upstream.invalidData,
-  model_not_found: upstream.noSuchModel,
-  too_many_inputs: upstream.tooLarge,
-  input_too_long: upstream.tooLarge,
-  deadline_exceeded: upstream.timeout,
-  client_gone: upstream.aborted,
-  queue_full: upstream.outOfCapacity,
-  tenant_queue_full: upstream.outOfCapacity,
-  starting: upstream.outOfCapacity,
-  draining: upstream.outOfCapacity,
-  no_worker: upstream.outOfCapacity,
-};
-
-function upstreamCodeOf(error: AppError): UpstreamCode {
-  return upstreamCodes[error.code] ?? upstream.internal;
+  #note(httpStatus: number): void {
+    this.lastRequestId = this.#scope.id;
+    this.lastRequestHttpStatusCode = httpStatus;
+  }
 }
 
 type Call = Omit<EmbedCall, "deadlineAtMs" | "signal">;
@@ -196,26 +178,4 @@ function readSignal(options: unknown): AbortSignal | undefined {
 
 function invalid(message: string, param?: string, cause?: unknown): AppError {
   return new AppError("invalid_request", { message, cause, ...(param !== undefined && { param }) });
-}
-
-function toAnswer(result: EmbedResult): AiEmbedding {
-  const { rows, dimensions } = result.vectors;
-  return {
-    shape: [rows, dimensions],
-    data: toRows(result.vectors),
-    pooling: result.pooling,
-    model: result.model,
-    tokens: result.tokenCounts,
-    truncated: result.truncated,
-  };
-}
-
-function toRows({ rows, dimensions, data }: EmbedResult["vectors"]): number[][] {
-  const lists: number[][] = [];
-  for (let start = 0; start < rows * dimensions; start += dimensions) {
-    const list: number[] = [];
-    for (let at = start; at < start + dimensions; at++) list.push(toFloat32Decimal(data[at] ?? 0));
-    lists.push(list);
-  }
-  return lists;
 }

@@ -1,4 +1,5 @@
 import { AppError, type ErrorCode, errorCatalogue } from "../errors.ts";
+import { readUpstreamError } from "./upstream-error.ts";
 
 /** Clients ignore a longer wait, or give up at once (OpenAI's and LangChain's). */
 const RETRY_AFTER_MAX_MS = 60_000;
@@ -7,13 +8,15 @@ const RETRY_AFTER_DEFAULT_MS = 1_000;
 /**
  * The failure behind whatever was thrown; `fallback` where it is none of ours.
  *
- * An error of `env.AI.run` has ours as its cause. A function may have set `param` on it, to name the field in its own words.
+ * An error of `env.AI.run` has ours as its cause, or tells of it in its text, as the genuine class knows no cause. A function
+ * may have set `param` on it, to name the field in its own words.
  */
 export function toAppError(thrown: unknown, fallback: ErrorCode): AppError {
   try {
     if (thrown instanceof AppError) return thrown;
-    if (thrown instanceof Error && thrown.cause instanceof AppError) {
-      const { code, message, param, retryAfterMs } = thrown.cause;
+    const ours = thrown instanceof Error && thrown.cause instanceof AppError ? thrown.cause : readUpstreamError(thrown);
+    if (ours !== undefined && thrown instanceof Error) {
+      const { code, message, param, retryAfterMs } = ours;
       const named = "param" in thrown && typeof thrown.param === "string" ? thrown.param : param;
       return new AppError(code, {
         message,

@@ -2,9 +2,10 @@ import { execFile } from "node:child_process";
 import { readdir, realpath } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import { pathToFileURL } from "node:url";
-import type { Handler } from "../../functions/_types.ts";
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
+import { readHandler, readMethods } from "./function-module.ts";
+import { urlOfVersion } from "./module-versions.ts";
 import type { Route } from "./route-table.ts";
 
 export interface FunctionsFolderOptions {
@@ -12,6 +13,8 @@ export interface FunctionsFolderOptions {
   readonly clock: Clock;
   /** How long a file may take to load: its top-level await may never end. */
   readonly loadTimeoutMs: number;
+  /** Loads the files anew where it differs from that of an earlier load. Default: as they were first loaded. */
+  readonly version?: number;
 }
 
 /** The folder cannot be served as it is; each problem names its file. */
@@ -32,19 +35,27 @@ export class FunctionsFolderError extends Error {
  * Throws FunctionsFolderError, with every problem at once, where a file's name or place is wrong.
  */
 export async function loadFunctions(options: FunctionsFolderOptions): Promise<readonly Route[]> {
-  const root = await realpath(options.folder).catch(() => {
-    throw new FunctionsFolderError([`There is no folder ${options.folder}`]);
+  const files = await listFunctions(options.folder);
+  return Promise.all(files.map((file) => loadRoute(file, options)));
+}
+
+/** The files that have a route, sorted by name. Throws FunctionsFolderError, with every problem at once. */
+export async function listFunctions(folder: string): Promise<readonly FunctionFile[]> {
+  const root = await realpath(folder).catch(() => {
+    throw new FunctionsFolderError([`There is no folder ${folder}`]);
   });
   const found = await findFiles(root);
   if (found.problems.length > 0) throw new FunctionsFolderError(found.problems);
-  return Promise.all(found.files.map((file) => loadRoute(file, options)));
+  return found.files;
 }
 
-interface FunctionFile {
+export interface FunctionFile {
   /** Under the root, with slashes: `api/v1/embed.ts`. */
   readonly name: string;
   /** Where it really is: a link is followed once, here. */
   readonly path: string;
+  /** `/api/v1/embed`. */
+  readonly pattern: string;
 }
 
 async function findFiles(root: string): Promise<{ files: readonly FunctionFile[]; problems: readonly string[] }> {
@@ -61,8 +72,8 @@ async function findFiles(root: string): Promise<{ files: readonly FunctionFile[]
       const target = await realpath(path).catch(() => undefined);
       if (target === undefined || !target.startsWith(root + sep)) {
         problems.push(`${name} is a link that leads out of the functions folder`);
-      } else if (SOURCE.test(name)) files.push({ name, path: target });
-    } else if (entry.isFile() && SOURCE.test(name)) files.push({ name, path });
+      } else if (SOURCE.test(name)) files.push({ name, path: target, pattern: toPattern(name) });
+    } else if (entry.isFile() && SOURCE.test(name)) files.push({ name, path, pattern: toPattern(name) });
   }
   return { files: files.toSorted((a, b) => (a.name < b.name ? -1 : 1)), problems: problems.toSorted() };
 }
@@ -94,7 +105,7 @@ function toPattern(name: string): string {
 }
 
 async function loadRoute(file: FunctionFile, options: FunctionsFolderOptions): Promise<Route> {
-  const route = { pattern: toPattern(file.name), file: file.name };
+  const route = { pattern: file.pattern, file: file.name };
   try {
     const module = await importInTime(file, options);
     return { ...route, methods: readMethods(module), handler: readHandler(module) };
@@ -110,39 +121,18 @@ async function loadRoute(file: FunctionFile, options: FunctionsFolderOptions): P
 
 async function importInTime(
   file: FunctionFile,
-  { clock, loadTimeoutMs }: FunctionsFolderOptions,
+  { folder, clock, loadTimeoutMs, version }: FunctionsFolderOptions,
 ): Promise<Readonly<Record<string, unknown>>> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = clock.setTimer(clock.nowMs() + loadTimeoutMs, () => {
     reject(new Error(`it did not finish loading in ${loadTimeoutMs} ms; does a top-level await never end?`));
   });
   try {
-    return await Promise.race([import(pathToFileURL(file.path).href) as Promise<Record<string, unknown>>, late]);
+    const url = version === undefined ? pathToFileURL(file.path).href : urlOfVersion(file.path, folder, version);
+    return await Promise.race([import(url) as Promise<Record<string, unknown>>, late]);
   } finally {
     timer.clear();
   }
-}
-
-const METHOD_EXPORT = /^(?:onRequest\w*|GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)$/;
-
-function readHandler(module: Readonly<Record<string, unknown>>): Handler {
-  const handler = module["default"];
-  if (typeof handler === "object" && handler !== null && "fetch" in handler && typeof handler.fetch === "function") {
-    return handler as Handler;
-  }
-  const method = Object.keys(module).find((name) => METHOD_EXPORT.test(name));
-  const wanted = "write `export default { fetch(request, env, context) { … } }`";
-  if (method !== undefined) throw new TypeError(`it exports ${method}, which is not supported: ${wanted}`);
-  throw new TypeError(`it has no default export with a \`fetch\` method: ${wanted}`);
-}
-
-function readMethods(module: Readonly<Record<string, unknown>>): readonly string[] | undefined {
-  const methods: unknown = module["methods"];
-  if (methods === undefined) return undefined;
-  if (Array.isArray(methods) && methods.length > 0 && methods.every((method) => /^[A-Z]+$/.test(String(method)))) {
-    return methods.map(String);
-  }
-  throw new TypeError('`methods` must be a list such as ["GET", "POST"]');
 }
 
 /** `api/embed.ts:3`, as far as it can be told. */
@@ -155,7 +145,7 @@ async function locate(file: FunctionFile, cause: unknown): Promise<string> {
 
 function lineIn(text: string, { path }: FunctionFile): string | undefined {
   const at = text.indexOf(path);
-  return at === -1 ? undefined : /^:(\d+)/.exec(text.slice(at + path.length))?.[1];
+  return at === -1 ? undefined : /^(?:\?\w+=\d+)?:(\d+)/.exec(text.slice(at + path.length))?.[1];
 }
 
 /** What `node --check` says, which names the line of a syntax error; the error that `import` throws does not. */

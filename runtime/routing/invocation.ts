@@ -1,21 +1,22 @@
-import type { ExecutionContext, Handler } from "../../functions/_types.ts";
+import type { Env, ExecutionContext, Handler } from "../../functions/_types.ts";
 import type { Clock } from "../clock.ts";
-import type { Embedder, EmbedResult } from "../embedder/embedder.ts";
+import type { EmbedResult } from "../embedder/embedder.ts";
 import { AppError } from "../errors.ts";
-import { type AiLimits, bindAi } from "./ai-binding.ts";
+import type { AiScope } from "./ai-binding.ts";
 import { createBackgroundWork } from "./background-work.ts";
 import { errorResponse, toAppError } from "./error-response.ts";
 
-export interface InvokerOptions {
-  readonly embedder: Embedder;
-  readonly clock: Clock;
-  /** What functions find in `env` beside `AI`. */
-  readonly vars: Readonly<Record<string, unknown>>;
-  readonly limits: AiLimits;
+export interface TimeoutLimits {
   /** Deadline of a request that asks for none. */
   readonly requestTimeoutMs: number;
   /** Longest deadline that a request may ask for. */
   readonly requestTimeoutMsMax: number;
+}
+
+export interface InvokerOptions extends TimeoutLimits {
+  readonly clock: Clock;
+  /** The bindings of one invocation that brings none of its own. */
+  readonly createEnv: (scope: AiScope) => Env;
   /** How long work may go on that was handed to `waitUntil`. */
   readonly waitUntilMs: number;
   /** Told of each call that gave vectors. */
@@ -28,9 +29,12 @@ export interface InvokerOptions {
 export interface Invocation {
   readonly id: string;
   readonly handler: Handler;
+  readonly createEnv?: ((scope: AiScope) => Env) | undefined;
   readonly params: ExecutionContext["params"];
-  /** Method, URL, headers and signal; its body is not read. */
+  /** Method, headers and signal; its body is not read. */
   readonly request: Request;
+  /** What the handler sees as the request's URL: without the prefix of a mount. */
+  readonly url: string;
   /** The whole body; undefined for a request without one. */
   readonly body: Uint8Array<ArrayBuffer> | undefined;
   /** On the host's Clock; the deadline counts from here. */
@@ -56,7 +60,7 @@ export interface EmbedTally {
 export interface Invoker {
   /** Runs the handler; never rejects. */
   invoke(invocation: Invocation): Promise<InvocationResult>;
-  /** Ends all that still runs: their signals abort, their clients get 503 `draining`. */
+  /** Ends all that still runs, and what comes later: their signals abort, their clients get 503 `draining`. */
   abortAll(): void;
   /** Resolves when no work handed to `waitUntil` is left. */
   idle(): Promise<void>;
@@ -71,6 +75,7 @@ const DEADLINE_GRACE_MS = 10;
 export function createInvoker(options: InvokerOptions): Invoker {
   const { clock } = options;
   const running = new Set<AbortController>();
+  let isClosed = false;
   const background = createBackgroundWork({
     clock,
     waitUntilMs: options.waitUntilMs,
@@ -84,6 +89,7 @@ export function createInvoker(options: InvokerOptions): Invoker {
     let isOver = false;
     let timer: { clear(): void } | undefined;
     try {
+      if (isClosed) throw new AppError("draining");
       const deadlineAtMs = invocation.arrivedAtMs + readTimeoutMs(request.headers, options);
       followClient(request.signal, controller);
       controller.signal.throwIfAborted();
@@ -92,6 +98,7 @@ export function createInvoker(options: InvokerOptions): Invoker {
         controller.abort(new AppError("deadline_exceeded", { param: "in_flight" }));
       });
       const scope = {
+        id,
         // What goes on after the answer has a deadline of its own.
         deadlineAtMs: () => (isOver ? clock.nowMs() + options.requestTimeoutMs : deadlineAtMs),
         signal: controller.signal,
@@ -100,7 +107,7 @@ export function createInvoker(options: InvokerOptions): Invoker {
           options.onEmbedded?.(result);
         },
       };
-      const env = Object.freeze({ ...options.vars, AI: bindAi(options.embedder, scope, options.limits) });
+      const env = (invocation.createEnv ?? options.createEnv)(scope);
       const context: ExecutionContext = {
         params: invocation.params,
         waitUntil: background.createWaitUntil(id, () => isOver),
@@ -124,13 +131,15 @@ export function createInvoker(options: InvokerOptions): Invoker {
   return {
     invoke,
     abortAll() {
+      isClosed = true;
       for (const controller of running) controller.abort(new AppError("draining"));
     },
     idle: () => background.idle(),
   };
 }
 
-function readTimeoutMs(headers: Headers, options: InvokerOptions): number {
+/** How long a request may take by its own wish; throws where the wish is none. */
+export function readTimeoutMs(headers: Headers, options: TimeoutLimits): number {
   const value = headers.get(TIMEOUT_HEADER);
   if (value === null) return options.requestTimeoutMs;
   if (!/^0*[1-9]\d*$/.test(value)) {
@@ -148,10 +157,10 @@ function followClient(client: AbortSignal, controller: AbortController): void {
 }
 
 /** A Request of the platform's own class, which the handler may clone and copy; a server's look-alike may not bear that. */
-function toRequest({ request, body }: Invocation, signal: AbortSignal): Request {
+function toRequest({ request, url, body }: Invocation, signal: AbortSignal): Request {
   // HEAD is GET whose answer is not sent, which functions need not know.
   const method = request.method === "HEAD" ? "GET" : request.method;
-  return new Request(request.url, { method, headers: request.headers, signal, ...(body !== undefined && { body }) });
+  return new Request(url, { method, headers: request.headers, signal, ...(body !== undefined && { body }) });
 }
 
 async function unlessAborted(answer: Promise<unknown>, signal: AbortSignal): Promise<unknown> {

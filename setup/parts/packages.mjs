@@ -71,7 +71,8 @@ export function whyIncomplete(wanted, installed, isThere) {
 export function selectEntries(entries, level) {
   const selected = Object.entries(entries).filter(
     ([entryPath, { link, dev, devOptional }]) =>
-      entryPath !== "" && !link && (level === "test" || !(dev || devOptional)),
+      // What lies elsewhere is the project itself and its workspaces.
+      entryPath.includes("node_modules/") && !link && (level === "test" || !(dev || devOptional)),
   );
   return Object.fromEntries(selected);
 }

@@ -2,6 +2,8 @@ import type { Handler } from "../../functions/_types.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import type { Embedder } from "../../runtime/embedder/embedder.ts";
 import { type AppOptions, createApp } from "../../runtime/http/app.ts";
+import { bindAi } from "../../runtime/routing/ai-binding.ts";
+import { createFunctionRunner } from "../../runtime/routing/function-runner.ts";
 import { createInvoker, type InvokerOptions } from "../../runtime/routing/invocation.ts";
 import { createRouteTable, type Route } from "../../runtime/routing/route-table.ts";
 import { createMemoryEmbedder } from "./memory-embedder.ts";
@@ -9,26 +11,30 @@ import { createMemoryEmbedder } from "./memory-embedder.ts";
 export interface MemoryAppOptions {
   readonly routes?: readonly Route[];
   readonly embedder?: Embedder;
-  readonly app?: Partial<AppOptions>;
+  /** What functions find in `env` beside `AI`. */
+  readonly vars?: Readonly<Record<string, unknown>>;
+  readonly app?: Partial<AppOptions> & { readonly bodyBytesMax?: number };
   readonly invoker?: Partial<InvokerOptions>;
 }
 
 /** The whole way from a Request to a Response, over an embedder in memory. */
 export function createMemoryApp(options: MemoryAppOptions = {}): ReturnType<typeof createApp> {
   const clock = options.app?.clock ?? options.invoker?.clock ?? systemClock;
+  const embedder = options.embedder ?? createMemoryEmbedder();
   const invoker = createInvoker({
-    embedder: options.embedder ?? createMemoryEmbedder(),
     clock,
-    vars: {},
-    limits: { textsMax: 100 },
+    createEnv: (scope) => ({ ...options.vars, AI: bindAi(embedder, scope, { textsMax: 100 }) }),
     requestTimeoutMs: 30_000,
     requestTimeoutMsMax: 600_000,
     waitUntilMs: 30_000,
     ...options.invoker,
   });
   return createApp({
-    routes: createRouteTable(options.routes ?? []),
-    invoker,
+    functions: createFunctionRunner({
+      routes: createRouteTable(options.routes ?? []),
+      invoker,
+      bodyBytesMax: options.app?.bodyBytesMax ?? 1_000_000,
+    }),
     operations: {
       readiness: () => ({ ready: true, workersReady: 2, workersWanted: 2 }),
       metrics: async () => ({ contentType: "text/plain; version=0.0.4", text: "up 1\n" }),
@@ -36,7 +42,6 @@ export function createMemoryApp(options: MemoryAppOptions = {}): ReturnType<type
     clock,
     allowedHosts: [],
     allowedOrigins: [],
-    bodyBytesMax: 1_000_000,
     ...options.app,
   });
 }

@@ -1,5 +1,6 @@
 import type { Handler } from "../../functions/_types.ts";
 import { AppError } from "../../runtime/errors.ts";
+import { bindAi } from "../../runtime/routing/ai-binding.ts";
 import { createInvoker, type InvocationResult, type Invoker } from "../../runtime/routing/invocation.ts";
 import { createMemoryEmbedder } from "./memory-embedder.ts";
 import { createVirtualClock, type VirtualClock } from "./virtual-clock.ts";
@@ -25,11 +26,10 @@ export function createMemoryInvoker(
         signal.addEventListener("abort", () => reject(new AppError("client_gone")));
       }),
   });
+  const embedder = options.waitForAbort === true ? waitForAbort : createMemoryEmbedder();
   const invoker = createInvoker({
-    embedder: options.waitForAbort === true ? waitForAbort : createMemoryEmbedder(),
     clock,
-    vars: options.vars ?? {},
-    limits: { textsMax: 100 },
+    createEnv: (scope) => Object.freeze({ ...options.vars, AI: bindAi(embedder, scope, { textsMax: 100 }) }),
     requestTimeoutMs: 1_000,
     requestTimeoutMsMax: 5_000,
     waitUntilMs: 30_000,
@@ -44,7 +44,8 @@ export function createMemoryInvoker(
       const request = new Request("http://localhost/x?q=1", { method: "POST", headers, signal: client.signal });
       const body = new TextEncoder().encode("body");
       const arrivedAtMs = clock.nowMs();
-      return invoker.invoke({ id: "id-1", handler: { fetch }, params: { id: "7" }, request, body, arrivedAtMs });
+      const { url } = request;
+      return invoker.invoke({ id: "id-1", handler: { fetch }, params: { id: "7" }, request, url, body, arrivedAtMs });
     },
   };
 }

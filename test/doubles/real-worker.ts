@@ -2,7 +2,6 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 
 export const REAL_MODEL = "all-MiniLM-L6-v2";
-export const REAL_DIMENSIONS = 384;
 
 export interface RealWorker {
   readonly command: readonly [file: string, ...args: string[]];

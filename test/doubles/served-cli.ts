@@ -1,10 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import os from "node:os";
 import path from "node:path";
+import { makeFakeModel } from "./fake-model.ts";
 import type { FakeWorkerScript } from "./fake-python-worker.ts";
-import { isRunning } from "./pool-recorder.ts";
 import { until } from "./wait.ts";
 
 /** `embedge serve` as a process of its own, over fake workers. */
@@ -28,18 +26,16 @@ export interface ServedCli extends AsyncDisposable {
 }
 
 const runtime = path.join(import.meta.dirname, "../../runtime/cli.ts");
-const fakeWorker = path.join(import.meta.dirname, "fake-python-worker.ts");
 
 /** Starts it on a free port with two workers that follow `script`. */
 export function serveWithFakeWorkers(script: FakeWorkerScript = {}, args: readonly string[] = []): ServedCli {
-  const folder = mkdtempSync(path.join(os.tmpdir(), "embedge-serve-"));
-  writeModel(folder, script);
+  const fake = makeFakeModel(script);
   const child = spawn(process.execPath, [runtime, "serve", "--port", "0", "--workers", "2", ...args], {
     cwd: path.join(import.meta.dirname, "../.."),
     env: {
       PATH: process.env["PATH"],
-      EMBEDGE_MODEL: folder,
-      EMBEDGE_POOL_PYTHON: writeInterpreter(folder),
+      EMBEDGE_MODEL: fake.folder,
+      EMBEDGE_POOL_PYTHON: fake.python,
       EMBEDGE_POOL_DEVICE: "cpu",
       EMBEDGE_POOL_PIN: "off",
     },
@@ -56,10 +52,6 @@ export function serveWithFakeWorkers(script: FakeWorkerScript = {}, args: readon
   const exited = once(child, "close").then(([code, signal]) => [code, signal] as const);
   const said = (): string => text;
   const url = (): Promise<string> => until("it listens", () => /http:\/\/[\d.]+:\d+/.exec(text)?.[0]);
-  const workerPids = (): readonly number[] => {
-    const starts = path.join(folder, "starts");
-    return existsSync(starts) ? readFileSync(starts, "utf8").trim().split("\n").map(Number) : [];
-  };
   return {
     child,
     said,
@@ -78,31 +70,12 @@ export function serveWithFakeWorkers(script: FakeWorkerScript = {}, args: readon
       const metrics = await (await fetch(`${await url()}/metrics`)).text();
       return Number(/^embedding_gil_wait_seconds_count\S* (\d+)/m.exec(metrics)?.[1] ?? 0);
     },
-    workerPids,
+    workerPids: fake.workerPids,
     exited,
     async [Symbol.asyncDispose]() {
       child.kill("SIGKILL");
       await exited;
-      await until("its workers are gone", () => !workerPids().some(isRunning));
-      rmSync(folder, { recursive: true });
+      await fake.remove();
     },
   };
-}
-
-/** As much of a model as the host looks at, and the fake worker's script. */
-function writeModel(folder: string, script: FakeWorkerScript): void {
-  for (const name of ["config.json", "tokenizer.json"]) writeFileSync(path.join(folder, name), "{}");
-  const header = Buffer.from("{}");
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(header.length));
-  writeFileSync(path.join(folder, "model.safetensors"), Buffer.concat([length, header]));
-  writeFileSync(path.join(folder, "fake.json"), JSON.stringify(script));
-}
-
-/** Stands in for Python: takes `-I -u …/embed_worker/__main__.py` and runs the fake worker instead. */
-function writeInterpreter(folder: string): string {
-  const file = path.join(folder, "python");
-  writeFileSync(file, `#!/bin/sh\nshift 3\nexec "${process.execPath}" "${fakeWorker}" "$@"\n`);
-  chmodSync(file, 0o755);
-  return file;
 }

@@ -59,7 +59,7 @@ describe("POST /api/v1/embed", () => {
   test("takes the default model from EMBEDDING_MODEL", async () => {
     const own = createMemoryEmbedder();
     const vars = { EMBEDDING_MODEL: "from-a-variable" };
-    const other = createMemoryApp({ embedder: own, invoker: { vars }, routes: [routeOf(PATH, embed)] });
+    const other = createMemoryApp({ embedder: own, vars, routes: [routeOf(PATH, embed)] });
     await other.request(PATH, postJson({ texts: ["a"] }));
     await app.request(PATH, postJson({ texts: ["a"], model: null }));
     expect(own.calls.at(-1)?.model).toBe("from-a-variable");

@@ -78,7 +78,10 @@ describe("POST /v1/embeddings", () => {
     "on a platform that drops %j the answer is a 400, never a vector of something else",
     async (asked) => {
       const env = {
-        AI: { run: async () => ({ shape: [1, 2] as const, data: [[0.6, 0.8]], pooling: "cls" as const }) },
+        AI: {
+          run: async () => ({ shape: [1, 2] as const, data: [[0.6, 0.8]], pooling: "cls" as const }),
+          models: async () => [],
+        },
       };
       const context = { params: {}, waitUntil() {}, passThroughOnException() {} };
       const request = new Request("http://host/", postJson({ input: "a", ...asked }));

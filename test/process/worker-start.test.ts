@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 
 import { fakeBatch, pidOf, startFakePool, startFakeWorker, type FakePool } from "../doubles/fake-pool.ts";
 import { commandLineOf, eventsOf, isRunning } from "../doubles/pool-recorder.ts";
+import { createVirtualClock } from "../doubles/virtual-clock.ts";
 import { until, withTimeout } from "../doubles/wait.ts";
 
 describe("a worker that cannot start", () => {
@@ -60,7 +61,7 @@ describe("a worker that cannot start", () => {
   test("because there is no interpreter says what mends it (W48)", async () => {
     await using fake = await startFakePool({}, { command: ["/nowhere/bin/python"] });
     expect((await untilWaiting(fake)).problem).toBe(
-      "The worker could not be started from /nowhere/bin/python (ENOENT): there is no such file; `npm start` sets it up again.",
+      "The worker could not be started from /nowhere/bin/python (ENOENT): there is no such file; a start of embedge sets it up again.",
     );
     await until("it is tried again", () => eventsOf(fake.events, "worker_lost").length === 3);
   });
@@ -70,6 +71,23 @@ describe("a worker that cannot start", () => {
     expect((await stat(file)).mode & 0o111).toBe(0);
     await using fake = await startFakePool({}, { command: [file] });
     expect((await untilWaiting(fake)).problem).toContain("(EACCES): it may not be executed");
+  });
+});
+
+describe("a worker that has started", () => {
+  test("is not killed when the start limit passes (W11)", async () => {
+    const clock = createVirtualClock();
+    await using fake = await startFakeWorker({}, { clock, startTimeoutMs: 1_000 });
+    clock.advance(2_000);
+    expect((await fake.pool.run(fake.worker.id, fakeBatch("alive"))).vectors.rows).toBe(1);
+    expect(fake.recorder.lost).toEqual([]);
+  });
+
+  test("always has a permit: there are no more workers than permits", async () => {
+    await using fake = await startFakePool({}, { workers: 3, permits: 2 });
+    const workers = await fake.recorder.untilLive(2);
+    expect(workers.map(({ permits }) => permits)).toEqual([1, 1]);
+    expect(fake.pool.status().workersWanted).toBe(2);
   });
 });
 

@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import type { AiBinding, AiTextInput } from "../../functions/_types.ts";
 import type { EmbedResult } from "../../runtime/embedder/embedder.ts";
 import { AppError, type ErrorCode } from "../../runtime/errors.ts";
-import { bindAi, InferenceUpstreamError } from "../../runtime/routing/ai-binding.ts";
+import { bindAi } from "../../runtime/routing/ai-binding.ts";
+import { InferenceUpstreamError } from "../../runtime/routing/upstream-error.ts";
 import { createMemoryEmbedder, embedResult, MODEL, type MemoryEmbedder, vectorOf } from "../doubles/memory-embedder.ts";
 
 function given(embedder: MemoryEmbedder = createMemoryEmbedder()): {
@@ -14,6 +15,7 @@ function given(embedder: MemoryEmbedder = createMemoryEmbedder()): {
   const invocation = new AbortController();
   const embedded: EmbedResult[] = [];
   const scope = {
+    id: "id-1",
     deadlineAtMs: () => 5_000,
     signal: invocation.signal,
     embedded: (result: EmbedResult) => void embedded.push(result),
@@ -82,7 +84,7 @@ describe("env.AI.run", () => {
     expect(ai.constructor.name).toBe("Ai");
     expect(ai).toMatchObject({ lastRequestId: null, lastRequestHttpStatusCode: null, aiGatewayLogId: null });
     await ai.run("m", { text: "one" });
-    expect(ai).toMatchObject({ lastRequestHttpStatusCode: 200 });
+    expect(ai).toMatchObject({ lastRequestId: "id-1", lastRequestHttpStatusCode: 200 });
   });
 });
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { AppError, type ErrorCode, errorCatalogue } from "../../runtime/errors.ts";
-import { InferenceUpstreamError } from "../../runtime/routing/ai-binding.ts";
+import { InferenceUpstreamError } from "../../runtime/routing/upstream-error.ts";
 import { errorResponse, toAppError } from "../../runtime/routing/error-response.ts";
 
 const headersOf = (code: ErrorCode, options?: ConstructorParameters<typeof AppError>[1]): Headers =>

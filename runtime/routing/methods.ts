@@ -1,5 +1,5 @@
 import { AppError } from "../errors.ts";
-import { errorResponse } from "../routing/error-response.ts";
+import { errorResponse } from "./error-response.ts";
 
 /** Sent where a function lists no methods of its own. TRACE is not among them: `Request` cannot even express it. */
 export const ANY_METHOD: readonly string[] = ["GET", "POST", "PUT", "PATCH", "DELETE"];

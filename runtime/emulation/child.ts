@@ -1,0 +1,49 @@
+/**
+ * Holds wrangler and workerd in a process group of its own, apart from the pool: `node child.ts OPTIONS`, with an IPC channel.
+ *
+ * The channel is the lifeline too: when the host is gone, however it went, it closes, and the whole group is killed. workerd
+ * would live on otherwise.
+ */
+import { startWrangler, type WranglerOptions } from "./wrangler.ts";
+
+/** What this process is asked to run. */
+export type ChildOptions = Omit<WranglerOptions, "onServing" | "onProblem">;
+
+/** What it tells. `failed`: it cannot start and a new try would fail alike. */
+export type ChildMessage =
+  | { readonly type: "serving"; readonly url: string }
+  | { readonly type: "problem" | "failed"; readonly message: string };
+
+/** What it is told. */
+export type ChildCommand = "stop";
+
+/** What nobody asked for; a variable that is set already stands. */
+const defaults = {
+  // Each would send a request out of this machine.
+  CLOUDFLARE_CF_FETCH_ENABLED: "false",
+  WRANGLER_SEND_METRICS: "false",
+  // Else it writes to the user's home.
+  WRANGLER_WRITE_LOGS: "false",
+  // Keeps a trace of each request, which takes 2 ms, and shows it at /cdn-cgi/local/explorer.
+  X_LOCAL_OBSERVABILITY: "false",
+  X_LOCAL_EXPLORER: "false",
+};
+Object.assign(process.env, { ...defaults, ...process.env });
+
+process.on("disconnect", () => process.kill(-process.pid, "SIGKILL"));
+
+const tell = (message: ChildMessage): void => void process.send?.(message);
+const options = JSON.parse(process.argv[2] ?? "") as ChildOptions;
+try {
+  const server = await startWrangler({
+    ...options,
+    onServing: (url) => tell({ type: "serving", url }),
+    onProblem: (message) => tell({ type: "problem", message }),
+  });
+  process.on("message", (command: ChildCommand) => {
+    if (command === "stop") void server.dispose().finally(() => process.exit(0));
+  });
+} catch (error) {
+  const message: ChildMessage = { type: "failed", message: error instanceof Error ? error.message : String(error) };
+  process.send?.(message, () => process.disconnect());
+}

@@ -1,0 +1,1 @@
+export const onRequestGet = (): Response => new Response("Pages would run this");
