@@ -12,6 +12,8 @@ import { ConfigError, exitCodes } from "./config/problems.ts";
 import type { Development } from "./cli/development.ts";
 import type { Config } from "./config/schema.ts";
 import type { Host } from "./host.ts";
+import { FunctionsFolderError } from "./routing/functions-folder.ts";
+import { RouteConflictError } from "./routing/route-table.ts";
 import { needsSetUp, setUpWorkers } from "./set-up.ts";
 
 type Command = (args: readonly string[]) => Promise<void>;
@@ -51,6 +53,7 @@ Each flag is a variable too: EMBEDGE_PORT. Every other setting: docs/configurati
 /** How people start this. */
 const START = isClone ? "npm start --" : "npx embedge serve";
 
+const SAME_SIGNAL_MS = 500;
 /** How often a start looks whether a worker has a problem to tell of. */
 const START_POLL_MS = 250;
 /** MLX's own BLAS on Linux reaches 4 to 7, OpenBLAS 50 to 200. */
@@ -77,7 +80,9 @@ async function main([name = "--help", ...args]: readonly string[]): Promise<void
   }
   try {
     if (name === "--version") return print(packageVersion());
-    if (name === "--help" || name === "-h" || args.includes("--help")) return print(HELP.trimEnd());
+    if (name === "--help" || name === "-h" || args.includes("--help") || args.includes("-h"))
+      return print(HELP.trimEnd());
+    if (args.includes("--version")) return print(packageVersion());
     const command = commands.get(name);
     if (command === undefined) {
       const known = nearest(name, commands.keys());
@@ -170,8 +175,13 @@ function isStopping(run: Run): boolean {
 
 /** The first SIGTERM or SIGINT lets requests finish and ends with 0; the second ends at once with 128 + signal. */
 function stopOnSignals(run: Run): void {
+  let firstSignalAtMs = -Infinity;
   const stop = async (signal: NodeJS.Signals): Promise<void> => {
     const { host, phase } = run;
+    const nowMs = performance.now();
+    // A terminal signals the whole group, and npm passes its own on as well: one Ctrl-C comes twice.
+    if (phase === "stopping" && nowMs - firstSignalAtMs < SAME_SIGNAL_MS) return;
+    if (phase !== "stopping") firstSignalAtMs = nowMs;
     run.phase = "stopping";
     run.stopSetUp.abort();
     if (phase === "stopping") {
@@ -275,6 +285,10 @@ function fail(error: unknown): never {
   if (error instanceof ConfigError) {
     complain(error.problems.join("\n"));
     process.exit(error.exitCode);
+  }
+  if (error instanceof FunctionsFolderError || error instanceof RouteConflictError) {
+    complain(error.message);
+    process.exit(exitCodes.config);
   }
   complain(error instanceof Error ? (error.stack ?? error.message) : String(error));
   process.exit(exitCodes.internal);

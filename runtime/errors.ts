@@ -10,7 +10,6 @@ export interface ErrorEntry {
 
 export type ErrorType =
   | "invalid_request_error"
-  | "authentication_error"
   | "permission_error"
   | "overloaded_error"
   | "timeout_error"
@@ -24,7 +23,6 @@ export type ErrorCode =
   | "input_too_long"
   | "invalid_unicode"
   | "invalid_host"
-  | "invalid_api_key"
   | "host_not_allowed"
   | "origin_not_allowed"
   | "not_found"
@@ -59,12 +57,6 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorEntry>> = {
   input_too_long: refused(400, "One text has more bytes than the limit."),
   invalid_unicode: refused(400, "A text holds half of a surrogate pair."),
   invalid_host: refused(400, "The Host header is missing, doubled or malformed."),
-  invalid_api_key: {
-    status: 401,
-    type: "authentication_error",
-    retry: "never",
-    meaning: "The API key is missing or wrong.",
-  },
   host_not_allowed: {
     status: 403,
     type: "permission_error",

@@ -66,7 +66,9 @@ export function readFlags(
     } else if (arg.startsWith("-")) {
       problems.push(`${flag}: no such flag${suggest(nearest(flag, [...byFlag.keys(), FILE_FLAG]))}.`);
     } else {
-      problems.push(`${JSON.stringify(arg)}: unexpected argument.`);
+      problems.push(
+        `${JSON.stringify(arg)}: unexpected argument. With npm, flags follow "--": npm start -- --port 9090`,
+      );
     }
   }
   return { assignments, problems, file };

@@ -1,10 +1,10 @@
 /**
- * Holds wrangler and workerd in a process group of its own, apart from the pool: `node child.ts OPTIONS`, with an IPC channel.
+ * Holds wrangler and workerd in a process group of its own, apart from the pool. The first message tells what to run.
  *
  * The channel is the lifeline too: when the host is gone, however it went, it closes, and the whole group is killed. workerd
  * would live on otherwise.
  */
-import { startWrangler, type WranglerOptions } from "./wrangler.ts";
+import { startWrangler, type WranglerOptions, type WranglerServer } from "./wrangler.ts";
 
 /** What this process is asked to run. */
 export type ChildOptions = Omit<WranglerOptions, "onServing" | "onProblem">;
@@ -14,8 +14,8 @@ export type ChildMessage =
   | { readonly type: "serving"; readonly url: string }
   | { readonly type: "problem" | "failed"; readonly message: string };
 
-/** What it is told. */
-export type ChildCommand = "stop";
+/** What it is told: once what to run, at last to end. */
+export type ChildCommand = { readonly type: "run"; readonly options: ChildOptions } | { readonly type: "stop" };
 
 /** What nobody asked for; a variable that is set already stands. */
 const defaults = {
@@ -30,20 +30,31 @@ const defaults = {
 };
 Object.assign(process.env, { ...defaults, ...process.env });
 
-process.on("disconnect", () => process.kill(-process.pid, "SIGKILL"));
+process.on("disconnect", endGroup);
 
-const tell = (message: ChildMessage): void => void process.send?.(message);
-const options = JSON.parse(process.argv[2] ?? "") as ChildOptions;
-try {
-  const server = await startWrangler({
-    ...options,
-    onServing: (url) => tell({ type: "serving", url }),
-    onProblem: (message) => tell({ type: "problem", message }),
-  });
-  process.on("message", (command: ChildCommand) => {
-    if (command === "stop") void server.dispose().finally(() => process.exit(0));
-  });
-} catch (error) {
-  const message: ChildMessage = { type: "failed", message: error instanceof Error ? error.message : String(error) };
-  process.send?.(message, () => process.disconnect());
+let server: WranglerServer | undefined;
+process.on("message", (command: ChildCommand) => {
+  if (command.type === "run") void run(command.options);
+  else if (server === undefined) endGroup();
+  else void server.dispose().finally(() => process.exit(0));
+});
+
+async function run(options: ChildOptions): Promise<void> {
+  try {
+    server = await startWrangler({
+      ...options,
+      onServing: (url) => tell({ type: "serving", url }),
+      onProblem: (message) => tell({ type: "problem", message }),
+    });
+  } catch (error) {
+    tell({ type: "failed", message: error instanceof Error ? error.message : String(error) }, endGroup);
+  }
+}
+
+function tell(message: ChildMessage, told?: () => void): void {
+  process.send?.(message, undefined, undefined, told);
+}
+
+function endGroup(): void {
+  process.kill(-process.pid, "SIGKILL");
 }

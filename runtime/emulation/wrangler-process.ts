@@ -37,8 +37,9 @@ export function createWranglerProcess({ clock, random, log, onServing }: Wrangle
   /** One life; rejects where it ends before it serves. */
   function spawnOnce(options: ChildOptions): Promise<void> {
     const startedAtMs = clock.nowMs();
-    const own = spawnGroup(options);
+    const own = spawnGroup(options.configFile);
     child = own;
+    tell(own, { type: "run", options });
     const ready = Promise.withResolvers<void>();
     own.on("message", (message: ChildMessage) => {
       if (message.type === "serving") {
@@ -80,7 +81,7 @@ export function createWranglerProcess({ clock, random, log, onServing }: Wrangle
       isStopping = true;
       if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
       const exited = once(child, "exit");
-      if (child.connected) child.send("stop" satisfies ChildCommand);
+      tell(child, { type: "stop" });
       const timer = clock.setTimer(clock.nowMs() + STOP_MS_MAX, kill);
       await exited;
       timer.clear();
@@ -95,14 +96,19 @@ export function createWranglerProcess({ clock, random, log, onServing }: Wrangle
 /** Beside this file, built or not. */
 const CHILD = path.join(import.meta.dirname, `child${path.extname(import.meta.filename)}`);
 
-function spawnGroup(options: ChildOptions): ChildProcess {
-  return spawn(process.execPath, [CHILD, JSON.stringify(options)], {
-    cwd: path.dirname(options.configFile),
+function spawnGroup(configFile: string): ChildProcess {
+  return spawn(process.execPath, [CHILD], {
+    cwd: path.dirname(configFile),
     // A group of its own: Ctrl-C goes to the host alone, which ends this one in order.
     detached: true,
     // What functions print goes where the log goes.
     stdio: ["ignore", 2, 2, "ipc"],
   });
+}
+
+/** What cannot be told any more is no loss: the channel's end says it too. */
+function tell(child: ChildProcess, command: ChildCommand): void {
+  if (child.connected) child.send(command, () => {});
 }
 
 function killGroup({ pid }: ChildProcess): void {

@@ -14,7 +14,10 @@ export function checkHost(request: Request, allowedHosts: readonly string[]): vo
   const names = [hostnameOf(request.url), ...(header === null ? [] : [hostnameOf(`http://${header}`)])];
   if (allowedHosts.includes("*")) return;
   const allowed = names.every((name) => isLoopback(name) || allowedHosts.some((host) => isSameHost(host, name)));
-  if (!allowed) throw new AppError("host_not_allowed");
+  if (allowed) return;
+  const message =
+    "The Host header names a host that is not ours (DNS rebinding). The setting server.allowedHosts lists those that are.";
+  throw new AppError("host_not_allowed", { message });
 }
 
 /** Whether only this machine can reach it: `localhost`, `*.localhost`, 127.0.0.0/8, `[::1]`. */

@@ -114,7 +114,11 @@ export async function listen(
     const closed = once(server, "close");
     server.close();
     // Node counts a connection that never sent a request as busy.
-    for (const [socket, outgoing] of open) if (outgoing === undefined) socket.destroy();
+    for (const [socket, outgoing] of open) {
+      if (outgoing === undefined) socket.destroy();
+      // Its answer may have promised to keep the connection.
+      else outgoing.once("close", () => socket.destroySoon());
+    }
     const timer = options.clock.setTimer(options.clock.nowMs() + graceMs, () => server.closeAllConnections());
     await closed;
     timer.clear();

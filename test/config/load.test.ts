@@ -139,7 +139,9 @@ describe("problems", () => {
   });
 
   test("a stray word is an unexpected argument", () => {
-    expect(failure(["8080"]).problems).toEqual(['"8080": unexpected argument.']);
+    expect(failure(["8080"]).problems).toEqual([
+      '"8080": unexpected argument. With npm, flags follow "--": npm start -- --port 9090',
+    ]);
   });
 
   test("bad TOML is told with file, line and column, and without the line's text (C01)", () => {

@@ -104,13 +104,16 @@ describe("embedge dev --miniflare", () => {
     expect(dev.output()).toContain("functions/broken.ts:1:16");
     expect((await embed(url, "hello")).status).toBe(200);
     expect((await fetch(`${url}/readyz`)).status).toBe(200);
+    const reloads = dev.output().split("Local server updated").length;
     rmSync(file);
+    await until("all is well again", () => dev.output().split("Local server updated").length > reloads);
   });
 
   test("a function that loops for ever: 503 after its deadline, and others are served again (F04)", async () => {
     const headers = { "x-request-timeout-ms": "200" };
     const answer = await fetch(`${url}/loops`, { headers });
     expect([answer.status, await answer.json()]).toMatchObject([503, { error: { code: "worker_failed" } }]);
+    expect(dev.output()).toContain("workerd is stuck");
     await until("it serves again", async () => (await embed(url, "hello")).status === 200, 20_000);
   });
 

@@ -137,4 +137,22 @@ describe("opening and closing", () => {
     const text = await (await connectRaw(port, `GET /healthz HTTP/1.1\r\n${HOST}\r\n`)).closed();
     expect(answerIn(text)).toMatchObject({ status: 200, closes: true });
   });
+
+  test("ends a connection whose answer was on its way when it closed, as soon as that is done", async () => {
+    const more = Promise.withResolvers<void>();
+    const body = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        controller.enqueue(new TextEncoder().encode("first"));
+        await more.promise;
+        controller.close();
+      },
+    });
+    const listener = await serve([routeTo("/x", () => new Response(body))]);
+    const client = await connectRaw(listener.port, `GET /x HTTP/1.1\r\n${HOST}\r\n`);
+    await client.until(/first/);
+    const closed = listener.close(60_000);
+    more.resolve();
+    expect(await client.closed()).toMatch(/0\r\n\r\n$/);
+    await closed;
+  });
 });
