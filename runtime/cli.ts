@@ -130,7 +130,7 @@ async function serve(args: readonly string[], develop?: Develop): Promise<void> 
   }
   // Node would end the process: one function's stray promise must not end the answers of all others.
   process.on("unhandledRejection", (reason) => {
-    process.stderr.write(`A promise that nobody waited for was rejected: ${describe(reason)}\n`);
+    complain(`A promise that nobody waited for was rejected: ${describe(reason)}`);
   });
   // Compiled code of the last start: 0.3 s sooner.
   enableCompileCache(path.join(installation.home, "compile-cache"));

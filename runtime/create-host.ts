@@ -2,7 +2,14 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import type { Env } from "../functions/_types.ts";
 import { type Clock, systemClock } from "./clock.ts";
-import { installation, modelsDirOf, packageRoot, sizePool, thisMachine } from "./config/installation.ts";
+import {
+  installation,
+  modelsDirOf,
+  packageRoot,
+  type PoolSizing,
+  sizePool,
+  thisMachine,
+} from "./config/installation.ts";
 import { findModelFolder, type ModelFolder } from "./config/model-folder.ts";
 import { settleSettings } from "./config/load.ts";
 import { readProject } from "./config/project.ts";
@@ -84,8 +91,9 @@ async function composeHost(config: Config, log: Log, parts: HostParts): Promise<
     queueInputs: () => dispatcher.snapshot().queueInputs,
     readyWorkers: () => state.readyWorkers.size,
   });
-  const pool = wrapPool(buildPool(config, { model, clock, random, log, metrics }));
-  const dispatcher = buildDispatcher(config, { pool, clock, random, metrics });
+  const sizing = sizePool(config, thisMachine());
+  const pool = wrapPool(buildPool(config, { sizing, model, clock, random, log, metrics }));
+  const dispatcher = buildDispatcher(config, { sizing, pool, clock, random, metrics });
   const embedder = createEmbedder({
     dispatcher,
     names: createModelNames(model.name, {
@@ -220,6 +228,7 @@ async function setUpLogged(log: Log): Promise<void> {
 }
 
 interface PoolParts {
+  readonly sizing: PoolSizing;
   readonly model: ModelFolder;
   readonly clock: Clock;
   readonly random: () => number;
@@ -227,8 +236,7 @@ interface PoolParts {
   readonly metrics: Metrics;
 }
 
-function buildPool(config: Config, { model, clock, random, log, metrics }: PoolParts): WorkerPool {
-  const sizing = sizePool(config, thisMachine());
+function buildPool(config: Config, { sizing, model, clock, random, log, metrics }: PoolParts): WorkerPool {
   const python = config.pool.python === "auto" ? installation.python : config.pool.python;
   return createLocalPool({
     command: [python, "-I", "-u", path.join(packageRoot, "python/embed_worker/__main__.py")],
@@ -259,16 +267,17 @@ function settleBlas(setting: string): string | undefined {
 }
 
 interface DispatcherParts {
+  readonly sizing: PoolSizing;
   readonly pool: WorkerPool;
   readonly clock: Clock;
   readonly random: () => number;
   readonly metrics: Metrics;
 }
 
-function buildDispatcher(config: Config, { pool, clock, random, metrics }: DispatcherParts): Dispatcher {
+function buildDispatcher(config: Config, { sizing, pool, clock, random, metrics }: DispatcherParts): Dispatcher {
   const limits = {
     inputsMax: config.batch.inputsMax,
-    paddedTokensMax: sizePool(config, thisMachine()).paddedTokensMax,
+    paddedTokensMax: sizing.paddedTokensMax,
     queueInputsMax: config.queue.inputsMax,
     queueTokensMax: config.queue.tokensMax,
     batchTimeoutMs: config.pool.batchTimeoutMs,

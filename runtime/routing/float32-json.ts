@@ -1,4 +1,4 @@
-import { toFloat32Decimal } from "./float32-decimal.ts";
+import { SCALED_MAX, SCALED_MIN, toFloat32Decimal } from "./float32-decimal.ts";
 
 /** Digits, sign, point and comma of one number at most: `-0.` and 21 places for the smallest that is written without exponent. */
 const NUMBER_BYTES_MAX = 26;
@@ -9,10 +9,6 @@ const POINT = 46;
 const ZERO = 48;
 const OPEN = 91;
 const CLOSE = 93;
-
-/** Between these the scale is a power of ten that a double holds exactly. */
-const SCALED_MIN = 1e-13;
-const SCALED_MAX = 1;
 
 /**
  * A matrix as JSON, one list per row: the very numbers of `toFloat32Decimal`, written as bytes at once.

@@ -28,14 +28,7 @@ export function startDevCli(args: readonly string[], cwd: string): DevCli {
   const model = makeFakeModel();
   const child = spawn(process.execPath, [cli, "dev", "--port", "0", "--workers", "1", ...args], {
     cwd,
-    env: {
-      PATH: process.env["PATH"],
-      HOME: process.env["HOME"],
-      EMBEDGE_MODEL: model.folder,
-      EMBEDGE_POOL_PYTHON: model.python,
-      EMBEDGE_POOL_DEVICE: "cpu",
-      EMBEDGE_POOL_PIN: "off",
-    },
+    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...model.environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";

@@ -9,6 +9,8 @@ import { until } from "./wait.ts";
 export interface FakeModel {
   readonly folder: string;
   readonly python: string;
+  /** The same two as variables of a CLI process, with the settings that fake workers need. */
+  readonly environment: Readonly<Record<string, string>>;
   /** Every worker process ever started. */
   workerPids(): readonly number[];
   /** Resolves when the workers are gone too. */
@@ -24,9 +26,16 @@ export function makeFakeModel(script: FakeWorkerScript = {}): FakeModel {
     const starts = path.join(folder, "starts");
     return existsSync(starts) ? readFileSync(starts, "utf8").trim().split("\n").map(Number) : [];
   };
+  const python = writeInterpreter(folder);
   return {
     folder,
-    python: writeInterpreter(folder),
+    python,
+    environment: {
+      EMBEDGE_MODEL: folder,
+      EMBEDGE_POOL_PYTHON: python,
+      EMBEDGE_POOL_DEVICE: "cpu",
+      EMBEDGE_POOL_PIN: "off",
+    },
     workerPids,
     async remove() {
       await until("the workers are gone", () => !workerPids().some(isRunning));

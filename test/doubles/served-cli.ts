@@ -32,13 +32,7 @@ export function serveWithFakeWorkers(script: FakeWorkerScript = {}, args: readon
   const fake = makeFakeModel(script);
   const child = spawn(process.execPath, [runtime, "serve", "--port", "0", "--workers", "2", ...args], {
     cwd: path.join(import.meta.dirname, "../.."),
-    env: {
-      PATH: process.env["PATH"],
-      EMBEDGE_MODEL: fake.folder,
-      EMBEDGE_POOL_PYTHON: fake.python,
-      EMBEDGE_POOL_DEVICE: "cpu",
-      EMBEDGE_POOL_PIN: "off",
-    },
+    env: { PATH: process.env["PATH"], ...fake.environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let text = "";
