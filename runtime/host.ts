@@ -7,9 +7,9 @@ import type { Embedder, EmbedResult, ServedModel } from "./embedder/embedder.ts"
 import type { AppError } from "./errors.ts";
 import { type Listener, listen } from "./http/listen.ts";
 import { createMountedRoutes, type Mount, mountAt, type MountedHost } from "./http/mount.ts";
-import type { ServingState } from "./http/readiness.ts";
+import { type HostState, watched } from "./host/host-state.ts";
 import type { Log } from "./observe/log.ts";
-import type { ModelInfo, PoolListener, Pooling, PoolStatus, TextOptions, WorkerPool } from "./pool/worker-pool.ts";
+import type { Pooling, PoolStatus, TextOptions, WorkerPool } from "./pool/worker-pool.ts";
 import type { Invoker } from "./routing/invocation.ts";
 import type { WorkerOptions, WorkerSet } from "./routing/worker-set.ts";
 
@@ -69,24 +69,6 @@ export interface HostEmbedOptions extends TextOptions {
   readonly normalize?: boolean;
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;
-}
-
-/** What is known of the pool from what it told. */
-export class HostState {
-  readonly readyWorkers: Set<string> = new Set();
-  model: ModelInfo | undefined;
-  isDraining = false;
-
-  /** For `/readyz`. */
-  serving({ workersWanted, workers }: PoolStatus): ServingState {
-    return {
-      isDraining: this.isDraining,
-      wasReady: this.model !== undefined,
-      workersReady: this.readyWorkers.size,
-      workersWanted,
-      waiting: workers.filter(({ state }) => state !== "ready"),
-    };
-  }
 }
 
 /** What create-host.ts has put together. */
@@ -273,21 +255,6 @@ export class ComposedHost implements Host {
     await Promise.all([stopped, dispatcher.drain(0), this.#listener?.close(0), this.#upstreamListener?.close(0)]);
     await log.close();
   }
-}
-
-/** The dispatcher as listener, with a note of which workers are ready and what they hold. */
-function watched(dispatcher: Dispatcher, state: HostState): PoolListener {
-  return {
-    workerReady(worker) {
-      state.readyWorkers.add(worker.id);
-      state.model = worker.model;
-      dispatcher.workerReady(worker);
-    },
-    workerLost(workerId, cause) {
-      state.readyWorkers.delete(workerId);
-      dispatcher.workerLost(workerId, cause);
-    },
-  };
 }
 
 function urlOf({ host, port }: Listener): string {

@@ -4,7 +4,7 @@ import { systemClock } from "../clock.ts";
 import { packageRoot } from "../config/installation.ts";
 import { ConfigError, exitCodes } from "../config/problems.ts";
 import type { Config } from "../config/schema.ts";
-import type { HostParts } from "../create-host.ts";
+import type { HostParts } from "../compose/host-parts.ts";
 import type { Host } from "../host.ts";
 import { complain } from "./output.ts";
 

@@ -1,5 +1,6 @@
 import { configSchema } from "../../runtime/config/schema.ts";
-import { createHost, type HostParts } from "../../runtime/create-host.ts";
+import type { HostParts } from "../../runtime/compose/host-parts.ts";
+import { createHost } from "../../runtime/create-host.ts";
 import type { Host } from "../../runtime/host.ts";
 import { findRealWorker } from "./real-worker.ts";
 
