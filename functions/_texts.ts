@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { refuse } from "./_body.ts";
-import type { AiTextInput, Env } from "./_types.ts";
+import { encodeRow } from "./_rows.ts";
+import type { AiEmbedding, AiTextInput, Env, RowFormat } from "./_types.ts";
 
 /** OpenAI's limit of inputs for one request. */
 export const TEXTS_MAX = 2_048;
@@ -77,10 +78,14 @@ export interface EmbedOptions extends Asked {
 }
 
 export interface Embedded {
-  readonly rows: readonly (readonly number[])[];
+  readonly rows: () => readonly (readonly number[])[];
+  /** The rows as text, which on embedge is there already. */
+  readonly encode: (format: RowFormat) => readonly string[];
   readonly dimensions: number;
   /** The model that ran. */
   readonly model: string;
+  /** Of that model, where the platform tells. */
+  readonly revision: string | undefined;
   /** Whether embedge answered, which alone names the model: other platforms do not know its additions. */
   readonly isEmbedge: boolean;
   /** 0 where the platform does not count (Cloudflare). */
@@ -97,29 +102,38 @@ export async function embedTexts(env: Env, list: readonly string[], options: Emb
   const variable = env["EMBEDDING_MODEL"];
   const model = options.model ?? (typeof variable === "string" ? variable : DEFAULT_MODEL);
   const settings = readSettings(options);
-  const failure = new AbortController();
   const starts = Array.from({ length: Math.ceil(list.length / RUN_TEXTS_MAX) }, (_, run) => run * RUN_TEXTS_MAX);
+  // A run alone has no others to end.
+  const failure = starts.length > 1 ? new AbortController() : undefined;
   const runs = await Promise.all(
     starts.map(async (start) => {
       try {
         const input = { text: list.slice(start, start + RUN_TEXTS_MAX), ...settings };
-        return { start, ...(await env.AI.run(model, input, { signal: failure.signal })) };
+        return { start, answer: await env.AI.run(model, input, failure && { signal: failure.signal }) };
       } catch (error) {
-        failure.abort();
+        failure?.abort();
         throw blame(error, (index) => options.nameOf(start + index));
       }
     }),
   );
-  const given = runs[0]?.shape[1] ?? 0;
+  const first = runs[0]?.answer;
+  const given = first?.shape[1] ?? 0;
   const dimensions = Math.min(options.dimensions ?? given, given);
-  const rows = runs.flatMap((run) => run.data);
+  const rowsOf = ({ data }: AiEmbedding): AiEmbedding["data"] =>
+    dimensions < given ? data.map((row) => cut(row, dimensions, options.normalize ?? true)) : data;
   return {
-    rows: dimensions < given ? rows.map((row) => cut(row, dimensions, options.normalize ?? true)) : rows,
+    rows: () => runs.flatMap(({ answer }) => rowsOf(answer)),
+    encode: (format) =>
+      runs.flatMap(({ answer }) => {
+        if (answer.encode !== undefined && dimensions === given) return answer.encode(format);
+        return rowsOf(answer).map((row) => encodeRow(row, format));
+      }),
     dimensions,
-    model: runs[0]?.model ?? model,
-    isEmbedge: runs[0]?.model !== undefined,
-    tokens: runs.flatMap((run) => run.tokens ?? []).reduce((sum, tokens) => sum + tokens, 0),
-    truncated: runs.flatMap((run) => (run.truncated ?? []).map((index) => run.start + index)),
+    model: first?.model ?? model,
+    revision: first?.revision,
+    isEmbedge: first?.model !== undefined,
+    tokens: runs.flatMap(({ answer }) => answer.tokens ?? []).reduce((sum, tokens) => sum + tokens, 0),
+    truncated: runs.flatMap(({ start, answer }) => (answer.truncated ?? []).map((index) => start + index)),
   };
 }
 

@@ -1,8 +1,50 @@
 import type { z } from "zod";
 
 /** A function: the Workers module shape. It sees Web-standard values and its bindings, nothing else. */
-export interface Handler<E extends Env = Env> {
+export interface Handler<E extends Env = Env> extends EventHandler<E> {
   fetch(request: Request, env: E, context: ExecutionContext): Response | Promise<Response>;
+}
+
+/**
+ * What else a file may answer, beside its requests or instead of them; one file of the functions for each of the two.
+ *
+ * They run where wrangler's configuration has `[triggers] crons` and `[[queues.consumers]]`.
+ */
+export interface EventHandler<E extends Env = Env> {
+  scheduled?(controller: ScheduledController, env: E, context: EventContext): unknown;
+  queue?(batch: MessageBatch, env: E, context: EventContext): unknown;
+}
+
+export type EventContext = Omit<ExecutionContext, "params">;
+
+export interface ScheduledController {
+  /** The expression that fired, as it is written in the configuration. */
+  readonly cron: string;
+  /** When it was to fire, milliseconds since 1970. */
+  readonly scheduledTime: number;
+  noRetry(): void;
+}
+
+/** Messages of one queue. What is neither acknowledged nor sent back is acknowledged when the handler returns, sent back when it throws. */
+export interface MessageBatch<Body = unknown> {
+  readonly queue: string;
+  readonly messages: readonly Message<Body>[];
+  ackAll(): void;
+  retryAll(options?: RetryOptions): void;
+}
+
+export interface Message<Body = unknown> {
+  readonly id: string;
+  readonly timestamp: Date;
+  readonly body: Body;
+  /** 1 for the first delivery. */
+  readonly attempts: number;
+  ack(): void;
+  retry(options?: RetryOptions): void;
+}
+
+export interface RetryOptions {
+  readonly delaySeconds?: number;
 }
 
 /** The bindings of a function. `AI` is the only one that is always there. */
@@ -69,18 +111,34 @@ export interface AiEmbedding {
   readonly pooling: "mean" | "cls" | "last_token";
   /** The model that ran, which an alias may have chosen. */
   readonly model?: string;
+  /** Of that model: the commit it was pulled at, or a hash of its weights. */
+  readonly revision?: string;
   /** Tokens of each text after truncation, special tokens counted. */
   readonly tokens?: readonly number[];
   /** Indexes of the texts that were cut to the model's token limit. */
   readonly truncated?: readonly number[];
+  /** The rows as texts that can go into an answer as they are. Nobody looks at the numbers, so it costs a twentieth of `JSON.stringify`. */
+  readonly encode?: (format: RowFormat) => readonly string[];
 }
+
+/** "json": a list of numbers, each the shortest decimal that is the same float32. "base64": float32, little-endian. */
+export type RowFormat = "json" | "base64";
 
 /** What a file of functions/ may export. */
 export interface FunctionModule {
   readonly default: Handler;
   /** The methods it answers: others get 405, OPTIONS the list, HEAD what GET would get. Without it every method is the function's own business. */
   readonly methods?: readonly string[];
+  /** Its own limits, within those of the host. */
+  readonly limits?: FunctionLimits;
   /** Documents the request body and the answer (OpenAPI). */
   readonly body?: z.ZodType;
   readonly answer?: z.ZodType;
+}
+
+export interface FunctionLimits {
+  /** Its deadline, and the longest that a request may ask for; then 504. Never beyond `server.requestTimeoutMsMax`. */
+  readonly timeoutMs?: number;
+  /** Longest request body; a longer one gets 413. Never beyond `server.bodyBytesMax`. */
+  readonly bodyBytesMax?: number;
 }

@@ -4,6 +4,7 @@ import { print } from "./cli/output.ts";
 import { init, setUp } from "./cli/package-commands.ts";
 import { serve } from "./cli/serve.ts";
 import { showConfig } from "./cli/show-config.ts";
+import { supervise } from "./cli/supervise.ts";
 import { modelsDirOf, packageVersion } from "./config/installation.ts";
 import { loadConfig, type LoadedConfig } from "./config/load.ts";
 import { nearest } from "./config/nearest.ts";
@@ -12,12 +13,13 @@ import { ConfigError, exitCodes } from "./config/problems.ts";
 type Command = (args: readonly string[]) => Promise<void>;
 
 const commands: ReadonlyMap<string, Command> = new Map([
-  ["serve", (args) => serve(load(args).config)],
+  ["serve", (args) => supervise((supervisor) => serve(load(args).config, { supervisor }))],
   ["dev", dev],
   ["build", build],
   ["init", init],
   ["setup", setUp],
   ["config", async (args) => showConfig(load(args))],
+  ["doctor", examine],
   ["models", models],
 ]);
 
@@ -27,8 +29,10 @@ const HELP = `embedge: Workers-style embedding functions on your own machine
   embedge dev [flags]       the same, and a changed function counts at once; --miniflare: in workerd, by wrangler.toml
   embedge build             write .embedge/worker.ts, \`main\` of wrangler.toml
   embedge init [folder]     write a small project that works at once
-  embedge setup             fetch Python packages and the default model now, and not at the first start
+  embedge setup             fetch Python packages and the default model now, and not at the first start;
+                            --fast: with compiled loops for the CPU; --cuda: with MLX for NVIDIA GPUs
   embedge config [flags]    print every setting in force and where it comes from
+  embedge doctor [--json]   look at everything that a start needs, and say how to mend what is wrong
   embedge models list       models that are here, and those that have a name
   embedge models pull NAME  get one from the hub; verify compares its files, rm removes it
 
@@ -72,12 +76,17 @@ async function dev(args: readonly string[]): Promise<void> {
   const { developInWorkerd, developOnNode } = await import("./cli/development.ts");
   const isMiniflare = args.includes("--miniflare");
   const settings = args.filter((arg) => arg !== "--miniflare");
-  return serve(load(settings).config, isMiniflare ? developInWorkerd : developOnNode);
+  return serve(load(settings).config, { develop: isMiniflare ? developInWorkerd : developOnNode });
 }
 
 async function build(args: readonly string[]): Promise<void> {
   const { buildWorkerEntry } = await import("./cli/build.ts");
   print(await buildWorkerEntry(load(args).config));
+}
+
+async function examine(args: readonly string[]): Promise<void> {
+  const { doctor } = await import("./cli/doctor.ts");
+  await doctor({ args, env: process.env, cwd: process.cwd() });
 }
 
 /** Words first, then flags: `models pull bge-m3 --models-dir FOLDER`. */

@@ -3,10 +3,10 @@ import type { HostParts } from "./compose/host-parts.ts";
 import { buildDispatcher, buildPool } from "./compose/pool.ts";
 import { buildUpstream } from "./compose/upstream.ts";
 import { buildWorkers, logProblems } from "./compose/workers.ts";
-import { modelsDirOf, sizePool, thisMachine } from "./config/installation.ts";
+import { sizePool, thisMachine } from "./config/installation.ts";
 import { settleSettings } from "./config/load.ts";
-import { findModelFolder } from "./config/model-folder.ts";
 import type { Config, Settings } from "./config/schema.ts";
+import { findServedModels } from "./config/served-models.ts";
 import { createEmbedder } from "./embedder/embedder.ts";
 import { createModelNames } from "./embedder/model-names.ts";
 import { ComposedHost, type Host } from "./host.ts";
@@ -23,7 +23,8 @@ import { needsSetUp, setUpWorkers } from "./set-up.ts";
  * Puts all rooms together. No worker runs and no port is open before `ready`, `listen`, `fetch` or `embed`.
  * Of the installed package the first call on a machine fetches the Python packages and the default model, which takes a minute.
  *
- * `settings` are those of embedge.toml, checked in the same way; no file and no variable is read unless `configFile` names one.
+ * `settings` are those of embedge.toml, checked in the same way; no file of settings and no variable is read unless `configFile`
+ * names one. What a wrangler configuration beside the functions declares counts (docs/bindings.md).
  */
 export async function createHost(settings: Settings = {}, parts: HostParts = {}): Promise<Host> {
   const config = settleSettings(settings, process.cwd());
@@ -39,31 +40,44 @@ export async function createHost(settings: Settings = {}, parts: HostParts = {})
 
 async function composeHost(config: Config, log: Log, parts: HostParts): Promise<Host> {
   const { clock = systemClock, random = Math.random, wrapPool = (pool: WorkerPool) => pool } = parts;
-  const model = findModelFolder(config.models.default, modelsDirOf(config));
+  const { models, problems } = findServedModels(config);
+  for (const problem of problems) log.logger.warn({ problem }, "model not served");
   const state = new HostState();
   const metrics = createMetrics({
     queueInputs: () => dispatcher.snapshot().queueInputs,
     readyWorkers: () => state.readyWorkers.size,
+    models: () =>
+      dispatcher.snapshot().models.map((each) => ({ ...each, workersReady: state.readyWorkersOf(each.model) })),
   });
   const sizing = sizePool(config, thisMachine());
-  const pool = wrapPool(buildPool(config, { sizing, model, clock, random, log, metrics }));
-  const dispatcher = buildDispatcher(config, { sizing, pool, clock, random, metrics });
+  const pool = buildPool(config, { sizing, models, wrapPool, clock, random, log, metrics });
+  const dispatcher = buildDispatcher(config, { sizing, models, pool, clock, random, metrics });
   const embedder = createEmbedder({
     dispatcher,
-    names: createModelNames(model.name, {
-      ...Object.fromEntries(model.aliases.map((alias) => [alias, model.name])),
-      ...config.models.aliases,
-    }),
-    served: { name: model.name, info: () => state.model },
+    names: createModelNames(models, config.models.aliases),
+    info: (model) => state.models.get(model),
+    served: () =>
+      dispatcher
+        .snapshot()
+        .models.map(({ model, ...each }) => ({ name: model, info: state.models.get(model), ...each })),
     limits: { callInputsMax: config.queue.inputsMax, textBytesMax: config.limits.textBytesMax },
   });
-  const { invoker, workers, loadWorkers } = await buildWorkers(config, { parts, model, embedder, clock, log });
+  const { invoker, workers, loadWorkers } = await buildWorkers(config, {
+    parts,
+    model: models[0],
+    embedder,
+    clock,
+    log,
+  });
   const app = createApp({
     ...config.server,
     ownHosts: () => [config.server.host, ...workers.hostnames()],
     functions: workers,
     operations: {
-      readiness: () => readinessOf({ ...state.serving(pool.status()), functionsProblem: workers.problem?.() }),
+      readiness: () => {
+        const serving = state.serving(pool.status(), dispatcher.snapshot().models);
+        return readinessOf({ ...serving, functionsProblem: workers.problem?.() });
+      },
       metrics: () => metrics.read(),
     },
     clock,

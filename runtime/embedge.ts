@@ -9,8 +9,15 @@ export type {
   AiOptions,
   AiTextInput,
   Env,
+  EventContext,
+  EventHandler,
   ExecutionContext,
+  FunctionLimits,
   Handler,
+  Message,
+  MessageBatch,
+  RetryOptions,
+  ScheduledController,
 } from "../functions/_types.ts";
 export type { Settings } from "./config/schema.ts";
 export type { EmbedResult, ServedModel } from "./embedder/embedder.ts";

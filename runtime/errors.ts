@@ -43,9 +43,13 @@ export type ErrorCode =
   | "function_error"
   | "function_failed"
   | "starting"
+  | "start_failed"
   | "draining"
   | "no_worker"
   | "worker_failed"
+  | "model_unavailable"
+  | "model_too_large"
+  | "model_changed"
   | "deadline_exceeded";
 
 /** Every failure a client can be told of. `docs/errors.md` is generated from this table. */
@@ -121,6 +125,13 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorEntry>> = {
     meaning: "The function's file could not be loaded; the log says why. Other routes are not affected.",
   },
   starting: { status: 503, type: "server_error", retry: "after", meaning: "The model is still loading." },
+  start_failed: {
+    status: 503,
+    type: "server_error",
+    retry: "after",
+    meaning:
+      "No worker can start; `problems` of /readyz says why. It is tried again, so that mending the cause is enough.",
+  },
   draining: { status: 503, type: "server_error", retry: "after", meaning: "This host is shutting down." },
   no_worker: {
     status: 503,
@@ -134,11 +145,29 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorEntry>> = {
     retry: "after",
     meaning: "The workers failed this batch too often.",
   },
+  model_unavailable: {
+    status: 503,
+    type: "server_error",
+    retry: "after",
+    meaning: "This model could not be loaded; the message and the log say why. Other models are not affected.",
+  },
+  model_changed: {
+    status: 503,
+    type: "server_error",
+    retry: "after",
+    meaning: "The model's files were replaced while this call ran: its vectors would be of two revisions.",
+  },
+  model_too_large: {
+    status: 503,
+    type: "server_error",
+    retry: "never",
+    meaning: "This model needs more memory than `models.memoryBytesMax` allows.",
+  },
   deadline_exceeded: {
     status: 504,
     type: "timeout_error",
     retry: "client",
-    meaning: "The deadline passed; `param` names the phase: queued, batched, in_flight or response.",
+    meaning: "The deadline passed; `param` names the phase: queued, loading (its model), in_flight or response.",
   },
 };
 

@@ -9,9 +9,11 @@ import { type Listener, listen } from "./http/listen.ts";
 import { createMountedRoutes, type Mount, mountAt, type MountedHost } from "./http/mount.ts";
 import { type HostState, watched } from "./host/host-state.ts";
 import type { Log } from "./observe/log.ts";
-import type { Pooling, PoolStatus, TextOptions, WorkerPool } from "./pool/worker-pool.ts";
+import type { ModelPool, ModelPoolStatus } from "./pool/model-pool.ts";
+import type { Pooling, TextOptions } from "./pool/worker-pool.ts";
 import type { Invoker } from "./routing/invocation.ts";
-import type { WorkerOptions, WorkerSet } from "./routing/worker-set.ts";
+import type { WorkerOptions } from "./routing/hosted-worker.ts";
+import type { WorkerSet } from "./routing/worker-set.ts";
 
 /**
  * A running host. It owns no socket unless `listen` is called, installs no signal handler and replaces no global.
@@ -23,8 +25,8 @@ export interface Host extends MountedHost, AsyncDisposable {
   readonly routes: Hono;
   /** The same host for a server that leaves the prefix in the path: below `/embed` it answers `/embed/readyz` as `/readyz`. */
   at(prefix: string): MountedHost;
-  /** Opens the configured port; throws ListenError where that cannot be. */
-  listen(): Promise<{ readonly url: string }>;
+  /** Opens the configured port, or takes the socket that this process inherited as `fd`; throws ListenError where that cannot be. */
+  listen(fd?: number): Promise<{ readonly url: string }>;
   /**
    * Opens the door for `env.AI` of functions that run in workerd, on 127.0.0.1 alone; `port` 0, the default, takes a free one.
    * Throws ListenError. `listen` opens it too where `ai.upstreamPort` is set.
@@ -46,7 +48,12 @@ export interface Host extends MountedHost, AsyncDisposable {
   /** Vectors without HTTP: the same queue, order and limits. */
   embed(texts: readonly string[], options?: HostEmbedOptions): Promise<EmbedResult>;
   models(): readonly ServedModel[];
-  status(): PoolStatus;
+  status(): ModelPoolStatus;
+  /**
+   * Another process serves on the same sockets: takes no more connections, and serves those that are open until each has ended, with its
+   * next answer or when it has idled as long as was promised.
+   */
+  retire(): Promise<void>;
   /** Refuses new calls with 503, finishes what was admitted, for `graceMs` at most. */
   drain(graceMs: number): Promise<void>;
   /** Ends everything at once; no child process, socket or timer is left. */
@@ -77,11 +84,11 @@ export interface HostRooms {
   readonly clock: Clock;
   readonly log: Log;
   readonly state: HostState;
-  readonly pool: WorkerPool;
+  readonly pool: ModelPool;
   readonly dispatcher: Dispatcher;
   readonly embedder: Embedder;
-  readonly invoker: Invoker;
-  readonly workers: Pick<WorkerSet, "find" | "run">;
+  readonly invoker: Pick<Invoker, "abortAll" | "idle">;
+  readonly workers: Pick<WorkerSet, "find" | "run" | "start" | "stopEvents" | "close">;
   readonly replaceWorkers: (workers: readonly WorkerOptions[]) => Promise<void>;
   readonly reloadFunctions: () => Promise<void>;
   readonly upstream: (request: Request) => Promise<Response>;
@@ -115,9 +122,9 @@ export class ComposedHost implements Host {
     });
   }
 
-  async listen(): Promise<{ readonly url: string }> {
+  async listen(fd?: number): Promise<{ readonly url: string }> {
     const { server, ai } = this.#rooms.config;
-    this.#listener = await this.#open((request) => this.#answer(request), server);
+    this.#listener = await this.#open((request) => this.#answer(request), { ...server, fd });
     if (ai.upstreamPort > 0) await this.listenUpstream(ai.upstreamPort);
     void this.#start();
     return { url: urlOf(this.#listener) };
@@ -181,14 +188,19 @@ export class ComposedHost implements Host {
     return this.#rooms.embedder.models();
   }
 
-  status(): PoolStatus {
+  status(): ModelPoolStatus {
     return this.#rooms.pool.status();
   }
 
+  async retire(): Promise<void> {
+    await Promise.all([this.#listener?.retire(), this.#upstreamListener?.retire()]);
+  }
+
   async drain(graceMs: number): Promise<void> {
-    const { state, dispatcher, invoker, clock } = this.#rooms;
+    const { state, dispatcher, invoker, workers, clock } = this.#rooms;
     const endAtMs = clock.nowMs() + graceMs;
     state.isDraining = true;
+    workers.stopEvents();
     await dispatcher.drain(graceMs);
     // Answers that are being written, and what `waitUntil` holds.
     await this.#listener?.close(Math.max(0, endAtMs - clock.nowMs()));
@@ -221,7 +233,7 @@ export class ComposedHost implements Host {
 
   #open(
     answer: (request: Request) => Promise<Response>,
-    address: { readonly host: string; readonly port: number },
+    address: { readonly host: string; readonly port: number; readonly fd?: number | undefined },
   ): Promise<Listener> {
     const { config, clock, state } = this.#rooms;
     return listen(answer, {
@@ -239,20 +251,21 @@ export class ComposedHost implements Host {
   }
 
   #start(): Promise<void> {
-    const { pool, dispatcher, state } = this.#rooms;
-    this.#started ??= pool.start(watched(dispatcher, state));
+    const { pool, dispatcher, workers, state } = this.#rooms;
+    this.#started ??= Promise.all([pool.start(watched(dispatcher, state)), workers.start()]).then(() => {});
     // Whoever waits for it learns of its failure; nobody has to wait.
     this.#started.catch(() => {});
     return this.#started;
   }
 
   async #end(): Promise<void> {
-    const { invoker, pool, dispatcher, log, state } = this.#rooms;
+    const { invoker, pool, dispatcher, workers, log, state } = this.#rooms;
     state.isDraining = true;
     // First, and before anything is awaited: whoever exits right after this call leaves no worker.
     const stopped = pool.stop(0);
     invoker.abortAll();
-    await Promise.all([stopped, dispatcher.drain(0), this.#listener?.close(0), this.#upstreamListener?.close(0)]);
+    const closed = [this.#listener?.close(0), this.#upstreamListener?.close(0)];
+    await Promise.all([stopped, dispatcher.drain(0), workers.close(), ...closed]);
     await log.close();
   }
 }

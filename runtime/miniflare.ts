@@ -3,7 +3,7 @@ import type { Env } from "../functions/_types.ts";
 import type { Settings } from "./config/schema.ts";
 import { createHost } from "./create-host.ts";
 import type { Host } from "./host.ts";
-import type { WorkerOptions } from "./routing/worker-set.ts";
+import type { WorkerOptions } from "./routing/hosted-worker.ts";
 
 /** The options of one Worker, as Miniflare's flat ones; `functions` is a folder, an addition of embedge. */
 export interface MiniflareWorkerOptions extends Omit<WorkerOptions, "name"> {

@@ -91,7 +91,7 @@ async function pull({ modelsDir }: ModelsCommand, name: string): Promise<void> {
   const known = listCatalogue().map((entry) => entry.name);
   if (model === undefined) throw unknownModel(name, known);
   if (isClone) await run("The set-up for models", process.execPath, [path.join(packageRoot, "setup/main.mjs"), "hub"]);
-  else await setUpWorkers(process.stderr, new AbortController().signal, "hub");
+  else await setUpWorkers(process.stderr, new AbortController().signal, { level: "hub" });
   await run(`models pull ${name}`, installation.python, pullArguments(model, path.join(modelsDir, model.name)));
 }
 

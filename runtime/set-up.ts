@@ -14,12 +14,17 @@ export interface ProgressOutput {
 /** "workers" is what the Python processes run on, "hub" what pulls models. */
 export type SetupLevel = "workers" | "hub";
 
+/** What is installed only when it is asked for: "fast" computes faster on a CPU, "cuda" on an NVIDIA GPU. */
+export type SetupExtra = "fast" | "cuda";
+
 /** The part of setup/ that is used here; it is JavaScript, since it has to run where nothing is set up yet. */
 interface SetupModules {
   readonly setUp: (options: {
     readonly root: string;
     readonly state: string;
+    readonly models: string;
     readonly level: SetupLevel;
+    readonly extras: readonly SetupExtra[];
     readonly progress: object;
     readonly signal: AbortSignal;
   }) => Promise<void>;
@@ -46,12 +51,20 @@ export function needsSetUp({ pool, models }: Config): boolean {
 export async function setUpWorkers(
   out: ProgressOutput,
   signal: AbortSignal,
-  level: SetupLevel = "workers",
+  { level = "workers", extras = [] }: { readonly level?: SetupLevel; readonly extras?: readonly SetupExtra[] } = {},
 ): Promise<void> {
   const { setUp, createProgress, toSetupError } = await loadSetup();
   const progress = createProgress(out);
   try {
-    await setUp({ root: packageRoot, state: installation.home, level, progress, signal });
+    await setUp({
+      root: packageRoot,
+      state: installation.home,
+      models: installation.modelsDir,
+      level,
+      extras,
+      progress,
+      signal,
+    });
   } catch (error) {
     progress.end();
     signal.throwIfAborted();

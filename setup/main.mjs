@@ -1,4 +1,5 @@
-// `node setup/main.mjs [serve|test|hub|dev …]`: puts in place what `npm start`, `npm test`, `embedge models pull` or `npm run dev` needs.
+// `node setup/main.mjs [serve|test|hub|dev …] [--fast] [--cuda]`: puts in place what `npm start`, `npm test`, `embedge models pull`
+// or `npm run dev` needs, and the extras that are asked for.
 // Runs on the system's Node, without packages.
 import os from "node:os";
 import path from "node:path";
@@ -14,7 +15,7 @@ if (major < 20) {
 }
 // Loaded only now: an older Node could not read the other files.
 const { createProgress } = await import("./progress.mjs");
-const { setUp } = await import("./set-up.mjs");
+const { extraNames, setUp } = await import("./set-up.mjs");
 const { toSetupError } = await import("./errors.mjs");
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -22,6 +23,10 @@ const asked = process.argv[2];
 // wrangler is among the packages for tests.
 const isTest = asked === "test" || process.argv.includes("--miniflare");
 const level = asked === "hub" ? "hub" : isTest ? "test" : "serve";
+// The tests run the extra `fast` too.
+const extras = isTest
+  ? /** @type {const} */ (["fast"])
+  : extraNames.filter((name) => process.argv.includes(`--${name}`));
 const progress = createProgress(process.stderr);
 const stop = new AbortController();
 for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
@@ -35,7 +40,7 @@ process.stderr.on("error", () => {
 });
 
 try {
-  await setUp({ root: path.resolve(root), level, progress, signal: stop.signal });
+  await setUp({ root: path.resolve(root), level, extras, progress, signal: stop.signal });
 } catch (error) {
   progress.end();
   if (stop.signal.aborted) process.exit(128 + os.constants.signals[/** @type {NodeJS.Signals} */ (stop.signal.reason)]);

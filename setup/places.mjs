@@ -9,8 +9,9 @@ import path from "node:path";
 /**
  * @param {string} root the folder of package.json
  * @param {string} [state] the folder for everything that the set-up makes besides node_modules
+ * @param {string} [models] the folder of the models
  */
-export function placesIn(root, state = path.join(root, ".embedge")) {
+export function placesIn(root, state = path.join(root, ".embedge"), models = path.join(state, "models")) {
   const python = path.join(state, "python");
   return {
     root,
@@ -24,7 +25,9 @@ export function placesIn(root, state = path.join(root, ".embedge")) {
     python,
     pythonBinary: path.join(python, "bin/python"),
     blas: path.join(state, "blas/libcblas.so"),
-    models: path.join(state, "models"),
+    models,
     hub: path.join(state, "hub"),
+    fast: path.join(state, "fast"),
+    cuda: path.join(state, "cuda"),
   };
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { createChildren } from "./children.mjs";
 import { SetupError } from "./errors.mjs";
 import { takeLock } from "./lock.mjs";
@@ -7,7 +7,9 @@ import { modelPart } from "./parts/model.mjs";
 import { packagesPart } from "./parts/packages.mjs";
 import {
   blasPart,
+  cudaPart,
   environmentPart,
+  fastPart,
   hubPackagesPart,
   pythonPackagesPart,
   pythonTestPackagesPart,
@@ -25,19 +27,31 @@ import { openState } from "./state.mjs";
  */
 
 /**
+ * What is installed when it is asked for, and stays until its folder is removed: "fast" computes faster on a CPU, "cuda" on
+ * an NVIDIA GPU.
+ *
+ * @typedef {"fast" | "cuda"} Extra
+ */
+
+/** @type {readonly Extra[]} */
+export const extraNames = ["fast", "cuda"];
+
+/**
  * Puts everything in place that a level needs. What is in place stays; what is broken is made again.
  *
- * @param {{ root: string, state?: string, level: Level, progress: import("./progress.mjs").Progress, signal: AbortSignal }} options
+ * @param {{ root: string, state?: string, models?: string, level: Level, extras?: readonly Extra[], progress: import("./progress.mjs").Progress, signal: AbortSignal }} options
  */
-export async function setUp({ root, state, level, progress, signal }) {
-  const places = placesIn(root, state);
+export async function setUp({ root, state, models, level, extras = [], progress, signal }) {
+  const places = placesIn(root, state, models);
   const ownNode = level !== "workers" && level !== "hub" && needsOwnNode(places);
   /** @type {import("./lock.mjs").Lock | undefined} */
   let lock;
   const children = createChildren((pids) => lock?.setChildren(pids));
   const context = { places, state: openState(places), run: children.run };
   const parts =
-    level === "hub" ? [environmentPart(context), hubPackagesPart(context)] : allParts(context, level, ownNode);
+    level === "hub"
+      ? [environmentPart(context), hubPackagesPart(context)]
+      : allParts(context, { level, extras, ownNode });
 
   if (dueParts(parts).length > 0) {
     lock = await takeLock(places.lockFile, signal, (pid) => {
@@ -57,11 +71,12 @@ export async function setUp({ root, state, level, progress, signal }) {
 
 /**
  * @param {import("./parts/part.mjs").Context} context
- * @param {Exclude<Level, "hub">} level
- * @param {boolean} ownNode
+ * @param {{ level: Exclude<Level, "hub">, extras: readonly Extra[], ownNode: boolean }} options
  * @returns {readonly Part[]} each after those that it needs
  */
-function allParts(context, level, ownNode) {
+function allParts(context, { level, extras, ownNode }) {
+  /** @param {Extra} name */
+  const isWanted = (name) => extras.includes(name) || existsSync(context.places[name]);
   return [
     ...(level === "workers" ? [] : [packagesPart(context, level)]),
     environmentPart(context),
@@ -69,6 +84,8 @@ function allParts(context, level, ownNode) {
     modelPart(context),
     ...(ownNode ? [nodePart(context)] : []),
     ...(process.platform === "linux" ? [blasPart(context)] : []),
+    ...(isWanted("fast") ? [fastPart(context)] : []),
+    ...(isWanted("cuda") ? [cudaPart(context)] : []),
     ...(level === "test" ? [pythonTestPackagesPart(context), hubPackagesPart(context)] : []),
   ];
 }

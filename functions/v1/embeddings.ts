@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { loadCl100k, type Vocabulary } from "../_cl100k.ts";
 import { readBody, refuse } from "../_body.ts";
+import { answerJson } from "../_rows.ts";
 import { checked, embedTexts, type Fault, faultOfText, faultOfTexts, refuseUnmet, TEXTS_MAX } from "../_texts.ts";
 import type { Handler } from "../_types.ts";
 
@@ -49,17 +50,14 @@ const handler: Handler = {
     const result = await embedTexts(env, texts, { ...asked, nameOf });
     const refusal = refuseUnmet(asked, result);
     if (refusal !== undefined) return refusal;
-    const encode = asked.encoding_format === "base64" ? toBase64 : (row: readonly number[]) => row;
-    return Response.json({
-      object: "list",
-      data: result.rows.map((row, index) => ({
-        object: "embedding",
-        index,
-        embedding: encode(row),
-      })),
+    const isBase64 = asked.encoding_format === "base64";
+    const rows = isBase64 ? result.encode("base64").map((row) => `"${row}"`) : result.encode("json");
+    const data = rows.map((row, index) => `{"object":"embedding","index":${index},"embedding":${row}}`);
+    const facts = {
       model: result.model,
       usage: { prompt_tokens: result.tokens, total_tokens: result.tokens },
-    });
+    };
+    return answerJson(`{"object":"list","data":[${data.join(",")}],${JSON.stringify(facts).slice(1)}`);
   },
 };
 
@@ -120,11 +118,4 @@ async function toTexts(input: Input): Promise<readonly string[] | Response> {
 function firstUnknown(vocabulary: Vocabulary, ids: TokenIds): number | undefined {
   const index = ids.findIndex((id) => !vocabulary.has(id));
   return index === -1 ? undefined : index;
-}
-
-/** Float32, little-endian, as OpenAI sends it. */
-function toBase64(row: readonly number[]): string {
-  const view = new DataView(new ArrayBuffer(row.length * 4));
-  for (const [index, value] of row.entries()) view.setFloat32(index * 4, value, true);
-  return btoa(String.fromCharCode(...new Uint8Array(view.buffer)));
 }

@@ -11,6 +11,7 @@ import random
 import statistics
 import sys
 import time
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from embed_worker.errors import StartError
-from embed_worker.start import Parser, start
+from embed_worker.start import Parser, positive, start
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from embed_worker.embedder import Embedder
+    from embed_worker.tokenise import Tokens
 
 # One token each for BERT's vocabulary.
 WORDS = ("river", "mountain", "library", "music", "garden", "window", "coffee", "train", "engine", "silver", "winter")
@@ -44,6 +46,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=2, help="time for each figure")
     parser.add_argument("--batches", type=sizes, default=BATCHES, metavar="N,N", help="batch sizes (1,8,32)")
     parser.add_argument("--texts", metavar="FILE", help="JSON list of texts instead of the built-in sets; - is stdin")
+    parser.add_argument("--pad-to", type=positive, metavar="N", help="compute every text as if it had N tokens")
     try:
         options = parser.parse_args()
         started = start(options)
@@ -54,7 +57,11 @@ def main() -> int:
     if options.texts is not None:
         sets = {"given": json.loads(sys.stdin.read() if options.texts == "-" else Path(options.texts).read_text())}
     figures = [
-        {"texts": name, "batch": batch, **measure(started.embedder, cut(texts, batch), options.seconds)}
+        {
+            "texts": name,
+            "batch": batch,
+            **measure(Padded(started.embedder, options.pad_to), cut(texts, batch), options.seconds),
+        }
         for name, texts in sets.items()
         for batch in options.batches
     ]
@@ -80,15 +87,34 @@ def cut(texts: Sequence[str], batch: int) -> list[Sequence[str]]:
     return [texts[start : start + batch] for start in range(0, len(texts), batch)]
 
 
-def measure(embedder: Embedder, work: Sequence[Sequence[str]], seconds: float) -> dict[str, Any]:
+class Padded:
+    """An embedder that computes every text as if it had `tokens` tokens, as a padded batch without sorting does."""
+
+    def __init__(self, embedder: Embedder, tokens: int | None) -> None:
+        self._embedder = embedder
+        self._tokens = tokens
+
+    def tokenise(self, texts: Sequence[str]) -> Tokens:
+        """Token ids, filled up with the last one."""
+        tokens = self._embedder.tokenise(texts)
+        if self._tokens is None:
+            return tokens
+        return replace(tokens, ids=[ids.take(range(self._tokens), mode="clip") for ids in tokens.ids])
+
+    def embed(self, tokens: Tokens) -> None:
+        """Compute the vectors."""
+        self._embedder.embed(tokens, normalize=True)
+
+
+def measure(embedder: Padded, work: Sequence[Sequence[str]], seconds: float) -> dict[str, Any]:
     """Run batches in turn for about `seconds` after one round unmeasured: texts/s, tokens/s, median ms of a batch."""
     for texts in work[: len(work) // 4 + 1]:
-        embedder.embed(embedder.tokenise(texts), normalize=True)
+        embedder.embed(embedder.tokenise(texts))
     times_s, texts_done, tokens_done = [], 0, 0
     for texts in cycle(work):
         start_s = time.perf_counter()
         tokens = embedder.tokenise(texts)
-        embedder.embed(tokens, normalize=True)
+        embedder.embed(tokens)
         times_s.append(time.perf_counter() - start_s)
         texts_done += len(texts)
         tokens_done += sum(tokens.counts)

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from embed_worker.errors import BadRequest, ProtocolBroken
+from embed_worker.memory import resident_bytes
 from embed_worker.options import read_options
+from embed_worker.row_text import json_rows
 from embed_worker.wire import Frame, read_frame, write_frame
 
 if TYPE_CHECKING:
@@ -88,6 +90,7 @@ class Service:
         vectors = self._embedder.embed(
             batch.tokens, options.pooling, normalize=options.normalize, dimensions=options.dimensions
         )
+        texts = json_rows(vectors.data)
         compute_s = batch.tokenise_s + time.perf_counter() - start_s
         rows, dimensions = vectors.data.shape
         head = {
@@ -100,9 +103,12 @@ class Service:
             "truncatedRows": batch.tokens.truncated_rows,
             "failedRows": vectors.failed_rows,
             "pooling": vectors.pooling,
+            "jsonBytes": [len(text) for text in texts],
             "computeMs": round(compute_s * 1000, 3),
         }
-        return Frame(head, vectors.data.astype("<f4", copy=False).tobytes())
+        if (memory := resident_bytes()) is not None:
+            head["residentBytes"] = memory
+        return Frame(head, b"".join((vectors.data.astype("<f4", copy=False).tobytes(), *texts)))
 
     def _read(self) -> None:
         status = STATUS_BROKEN

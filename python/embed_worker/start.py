@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from embed_worker import blas
 from embed_worker.errors import BadArguments, ImportFailed
+from embed_worker.extras import use_cuda
+from embed_worker.memory import most_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +37,8 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--name", help="what to call the model; default: the folder's name")
         self.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto")
         self.add_argument("--blas", type=Path, metavar="PATH", help="library made by prepare_blas.py")
+        self.add_argument("--fast", type=Path, metavar="FOLDER", help="packages of the extra `fast`")
+        self.add_argument("--cuda", type=Path, metavar="FOLDER", help="packages of the extra `cuda`")
         self.add_argument("--budget-tokens", type=positive, help="padded tokens of one forward pass")
         self.add_argument("--core", type=int, help="keep to this core (Linux)")
 
@@ -46,9 +50,12 @@ class Parser(argparse.ArgumentParser):
 def start(options: argparse.Namespace) -> Started:
     """Load and test the model on the calling thread, which alone may use it then. Raises StartError.
 
-    Core and BLAS are set before MLX is loaded: its threads inherit the one, its symbols resolve to the other.
+    Core, BLAS and CUDA are set before MLX is loaded: its threads inherit the first, its symbols resolve to the second,
+    and the third is another build of it.
     """
     pin_to(options.core)
+    if options.cuda is not None:
+        use_cuda(options.cuda)
     blas_name = blas.preload(options.blas)
     try:
         from embed_worker.embedder import Embedder  # noqa: PLC0415
@@ -57,8 +64,11 @@ def start(options: argparse.Namespace) -> Started:
         from embed_worker.ops import choose_ops  # noqa: PLC0415
         from embed_worker.self_test import run_self_test  # noqa: PLC0415
     except ImportError as error:
+        if options.cuda is not None:
+            missing = f"MLX for CUDA does not load ({str(error)[:100]})"
+            raise ImportFailed(f"{missing}; is the NVIDIA driver installed?") from error
         raise ImportFailed(f"the Python package {error.name} is missing or does not load") from error
-    ops = choose_ops(options.device)
+    ops = choose_ops(options.device, options.fast)
     loaded = load_model(options.model, ops)
     pass_cost = loaded.model.pass_cost if isinstance(loaded.model, CountsPasses) else ops.pass_cost
     embedder = Embedder(loaded, options.budget_tokens or ops.micro_batch_tokens, pass_cost)
@@ -71,11 +81,13 @@ def start(options: argparse.Namespace) -> Started:
         "maxTokens": loaded.tokens_max,
         "pooling": loaded.pooling,
         "device": ops.device,
+        "fast": ops.is_fast,
         "blas": {"name": blas_name, "gflops": blas.probe() if ops.device == "cpu" else 0},
         "prompts": list(loaded.prompts),
         "defaultPrompt": loaded.default_prompt,
         "dimensionsAllowed": loaded.dimensions_allowed,
         "assumptions": loaded.assumptions,
+        "memoryBytes": most_bytes(),
     }
     return Started(embedder, info)
 

@@ -15,6 +15,11 @@ from embed_worker import blas  # noqa: E402
 MODEL = Path(os.environ.get("EMBEDGE_TEST_MODEL", REPOSITORY / ".embedge/models/all-MiniLM-L6-v2"))
 BLAS = Path(os.environ.get("EMBEDGE_TEST_BLAS", REPOSITORY / ".embedge/blas/libcblas.so"))
 
+FAST = Path(os.environ.get("EMBEDGE_TEST_FAST", REPOSITORY / ".embedge/fast"))
+if FAST.is_dir():
+    os.environ["NUMBA_CACHE_DIR"] = str(FAST / "compiled")
+    sys.path.append(str(FAST))
+
 # Before any test module imports MLX, as in a worker. A missing library is a failure of the run, not a skip.
 if sys.platform == "linux":
     blas.preload(BLAS)

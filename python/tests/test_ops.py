@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import math
 from dataclasses import fields
 from typing import TYPE_CHECKING
@@ -11,21 +12,35 @@ import pytest
 from embed_worker.errors import BadArguments
 from embed_worker.ops import EncoderLayer, LayerNorm, Linear, choose_ops
 from embed_worker.ops.cpu import CpuEncoder, CpuOps
+from embed_worker.ops.fold import Affine
 from embed_worker.ops.in_place import (
     GELU_SCALE,
     Exponential,
-    exponentiate_in_place,
+    NumpyElementwise,
     gelu_in_place,
     scaled_gelu,
     views_are_writable,
 )
 from embed_worker.ops.metal import MetalOps, gelu
+from embed_worker.ops.self_attention import SCORES_MAX, Run, SelfAttention
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from embed_worker.ops.in_place import Elementwise
+
+NEEDS_NUMBA = pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="the extra `fast` is not installed")
 EXP2 = Exponential(np.exp2, math.log2(math.e))
 EXP = Exponential(np.exp, 1.0)
+KINDS = ("exp2", "exp", pytest.param("fast", marks=NEEDS_NUMBA))
+
+
+def make(kind: str, dim: int) -> Elementwise:
+    if kind == "fast":
+        from embed_worker.ops.fast import NumbaElementwise  # noqa: PLC0415
+
+        return NumbaElementwise(dim, 1e-12, EXP2)
+    return NumpyElementwise(dim, 1e-12, EXP2 if kind == "exp2" else EXP)
 
 
 def random_layers(dim: int, inner: int, count: int = 2) -> list[EncoderLayer]:
@@ -61,14 +76,14 @@ def compare(left: mx.array, right: mx.array, lengths: Sequence[int]) -> None:
 # 384 and 1536 are MiniLM's sizes; 48 and 100 cannot be cut into blocks.
 @pytest.mark.parametrize(("dim", "inner", "heads"), [(384, 1536, 12), (64, 128, 4), (48, 100, 4)])
 @pytest.mark.parametrize("lengths", [[1], [5], [20], [21], [32], [33], [6, 2, 4], [40, 3], [64] * 8], ids=str)
-@pytest.mark.parametrize("exponential", [EXP2, EXP, None], ids=["exp2", "exp", "mlx"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_cpu_computes_what_the_plain_layers_do(
-    dim: int, inner: int, heads: int, lengths: list[int], exponential: Exponential | None
+    dim: int, inner: int, heads: int, lengths: list[int], kind: str
 ) -> None:
     layers, hidden = random_layers(dim, inner), random_hidden(len(lengths), max(lengths), dim)
     inside = mx.arange(max(lengths))[None] < mx.array(lengths)[:, None] if len(set(lengths)) > 1 else None
     plain = MetalOps().encoder(layers, heads, 1e-12)(hidden, inside)
-    compare(CpuEncoder(layers, heads, 1e-12, exponential)(hidden, inside), plain, lengths)
+    compare(CpuEncoder(layers, heads, make(kind, dim))(hidden, inside), plain, lengths)
 
 
 @pytest.mark.parametrize("lengths", [[12, 5], [60, 33]], ids=str)
@@ -81,52 +96,106 @@ def test_what_stands_in_padded_places_changes_nothing(lengths: list[int]) -> Non
     compare(once, other, lengths)
 
 
-@pytest.mark.parametrize("exponential", [EXP2, EXP], ids=["exp2", "exp"])
+def attend(kind: str, parts: Sequence[np.ndarray], runs: Sequence[Run]) -> np.ndarray:
+    elementwise = make(kind, 8)
+    query = (parts[0] * elementwise.log_e).astype(np.float32)
+    SelfAttention(elementwise).in_place(query, parts[1], parts[2], runs)
+    return query
+
+
+def softmax_attention(query: np.ndarray, key: np.ndarray, value: np.ndarray) -> np.ndarray:
+    scores = query.astype(np.float64) @ key.swapaxes(-1, -2).astype(np.float64)
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    return weights / weights.sum(-1, keepdims=True) @ value
+
+
+def random_heads(heads: int, rows: int, size: float = 1) -> list[np.ndarray]:
+    source = np.random.default_rng(1)
+    return [(source.normal(size=(heads, rows, 8)) * scale).astype(np.float32) for scale in (size, 1, 1)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("size", [1.0, 50.0, 500.0, 1e30])
-def test_scores_of_any_size_give_the_softmax(exponential: Exponential, size: float) -> None:
-    natural = np.random.default_rng(1).normal(size=(2, 3, 9, 9)) * size
-    inside = np.arange(9)[None] < np.array([[9], [4]])
-    # The largest score of all stands in a padded place, where it must not count.
-    natural[1, :, :, 7] = 3 * size
-    scores = mx.array((natural * exponential.log_e).astype(np.float32))
-    mx.eval(scores)
-    exponentiate_in_place(scores, mx.array(inside), exponential)
-    weights = np.array(scores, dtype=np.float64) * inside[:, None, None]
-    masked = np.where(inside[:, None, None], natural, -np.inf)
-    expected = np.exp(masked - masked.max(-1, keepdims=True))
-    np.testing.assert_allclose(
-        weights / weights.sum(-1, keepdims=True), expected / expected.sum(-1, keepdims=True), atol=1e-4
-    )
+def test_scores_of_any_size_give_the_softmax(kind: str, size: float) -> None:
+    parts = random_heads(3, 18, size)
+    expected = [softmax_attention(*(part[:, rows] for part in parts)) for rows in (slice(9), slice(9, 18))]
+    np.testing.assert_allclose(attend(kind, parts, [Run(0, 2, 9)]), np.concatenate(expected, axis=1), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_text_attends_to_itself_alone(kind: str) -> None:
+    parts = random_heads(3, 20)
+    lengths = ((0, 4), (4, 8), (8, 20))
+    expected = [softmax_attention(*(part[:, start:end] for part in parts)) for start, end in lengths]
+    attended = attend(kind, parts, [Run(0, 2, 4), Run(8, 1, 12)])
+    np.testing.assert_allclose(attended, np.concatenate(expected, axis=1), atol=1e-5)
+
+
+def test_a_long_text_is_attended_to_in_pieces() -> None:
+    tokens = 700
+    assert tokens**2 > 2 * SCORES_MAX
+    parts = random_heads(2, tokens)
+    np.testing.assert_allclose(attend("exp2", parts, [Run(0, 1, tokens)]), softmax_attention(*parts), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_not_a_number_comes_out_of_attention(kind: str) -> None:
+    parts = random_heads(1, 6)
+    parts[1][0, 2, 3] = math.nan
+    assert np.isnan(attend(kind, parts, [Run(0, 2, 3)])[0]).all(axis=1).tolist() == [True] * 3 + [False] * 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_residual_is_added_and_normed(kind: str) -> None:
+    source = np.random.default_rng(4)
+    n, product = source.normal(size=(2, 5, 48)).astype(np.float32)
+    weight, bias = source.normal(size=(2, 48)).astype(np.float32)
+    x = (product + n * weight + bias).astype(np.float64)
+    expected = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-12)
+    fresh = mx.array(product) @ mx.eye(48)
+    made = make(kind, 48).standardise(fresh, mx.array(n), Affine(mx.array(weight), mx.array(bias)))
+    np.testing.assert_allclose(np.array(made), expected, atol=1e-5)
 
 
 def exact_gelu(x: np.ndarray) -> np.ndarray:
     return x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2
 
 
-@pytest.mark.parametrize("form", ["numpy", "mlx", "plain"])
-def test_gelu_is_exact_to_a_millionth(form: str) -> None:
-    x = np.linspace(-12, 12, 200_001).reshape(3, -1)
+def gelu_of(kind: str, u: np.ndarray) -> np.ndarray:
+    product = mx.array(u.reshape(1, 1, -1).astype(np.float32))
+    mx.eval(product)
+    return np.array(make(kind, 8).gelu(product, mx.zeros(product.shape)), dtype=np.float64).reshape(u.shape)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gelu_is_exact_to_a_millionth(kind: str) -> None:
+    x = np.linspace(-12, 12, 200_001)
+    assert np.abs(gelu_of(kind, GELU_SCALE * x) / (2 * GELU_SCALE) - exact_gelu(x)).max() < 1e-6
+
+
+def test_gelu_by_mlx_alone_is_exact_to_a_millionth() -> None:
+    x = np.linspace(-12, 12, 200_001)
     u = mx.array((GELU_SCALE * x).astype(np.float32))
-    mx.eval(u)
-    if form == "numpy":
-        gelu_in_place(u)
-    y = gelu(mx.array(x.astype(np.float32))) if form == "plain" else u if form == "numpy" else scaled_gelu(u)
-    scale = 1 if form == "plain" else 2 * GELU_SCALE
-    assert np.abs(np.array(y, dtype=np.float64) / scale - exact_gelu(x)).max() < 1e-6
+    assert np.abs(np.array(scaled_gelu(u), dtype=np.float64) / (2 * GELU_SCALE) - exact_gelu(x)).max() < 1e-6
+    assert np.abs(np.array(gelu(mx.array(x.astype(np.float32))), dtype=np.float64) - exact_gelu(x)).max() < 1e-6
 
 
-def test_gelu_of_the_largest_numbers_is_the_number_or_zero() -> None:
-    u = mx.array([1e30, -1e30, 1e4, -1e4, 0.0])
-    mx.eval(u)
-    gelu_in_place(u)
-    np.testing.assert_allclose(np.array(u), [2e30, 0, 2e4, 0, 0])
+def test_gelu_adds_the_bias_of_each_column_first() -> None:
+    product, bias = np.random.default_rng(3).normal(size=(3, 70, 64)), np.random.default_rng(2).normal(size=(3, 1, 64))
+    changed, added = product.astype(np.float32), (product + bias).astype(np.float32)
+    gelu_in_place(changed, bias.astype(np.float32))
+    gelu_in_place(added, np.zeros_like(bias, dtype=np.float32))
+    np.testing.assert_allclose(changed, added, atol=1e-6)
 
 
-def test_gelu_hands_on_what_is_not_a_number() -> None:
-    u = mx.array([math.nan, 1.0])
-    mx.eval(u)
-    gelu_in_place(u)
-    assert np.isnan(np.array(u)).tolist() == [True, False]
+@pytest.mark.parametrize("kind", KINDS)
+def test_gelu_of_the_largest_numbers_is_the_number_or_zero(kind: str) -> None:
+    np.testing.assert_allclose(gelu_of(kind, np.array([1e30, -1e30, 1e4, -1e4, 0.0])), [2e30, 0, 2e4, 0, 0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gelu_hands_on_what_is_not_a_number(kind: str) -> None:
+    assert np.isnan(gelu_of(kind, np.array([math.nan, 1.0]))).tolist() == [True, False]
 
 
 def test_numpy_writes_to_the_memory_of_mlx_here() -> None:
@@ -135,7 +204,7 @@ def test_numpy_writes_to_the_memory_of_mlx_here() -> None:
 
 def test_without_writable_views_the_cpu_falls_back_to_mlx_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("embed_worker.ops.cpu.views_are_writable", lambda: False)
-    monkeypatch.setattr("embed_worker.ops.cpu.gelu_in_place", lambda _: pytest.fail("numpy was used"))
+    monkeypatch.setattr("embed_worker.ops.cpu.NumpyElementwise", lambda *_: pytest.fail("numpy was used"))
     layers, hidden = random_layers(64, 128), random_hidden(1, 50, 64)
     plain = MetalOps().encoder(layers, 4, 1e-12)(hidden, None)
     compare(CpuOps().encoder(layers, 4, 1e-12)(hidden, None), plain, [50])

@@ -164,7 +164,7 @@ def test_w09_a_worker_that_cannot_start_says_why_and_exits(
     assert says in stderr
 
 
-def test_w09_a_missing_package_is_named() -> None:
+def test_w09_c07_a_missing_package_is_named() -> None:
     script = f"""
 import sys
 sys.path.insert(0, {str(PYTHON)!r})

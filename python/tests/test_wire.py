@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import io
+import random
 import struct
 
 import pytest
@@ -81,3 +83,16 @@ def test_w22_a_length_past_its_limit_is_refused_before_anything_else_is_read(len
 def test_w23_w24_a_head_that_is_no_object_with_a_type_is_refused(head: bytes) -> None:
     with pytest.raises(ProtocolBroken):
         read_frame(raw(head))
+
+
+def test_w16_w23_any_bytes_are_frames_or_a_broken_protocol() -> None:
+    chance = random.Random(1)
+    for _ in range(20_000):
+        content = bytearray(encode_frame(FRAME) * chance.randint(0, 2) + chance.randbytes(chance.randint(0, 24)))
+        for _ in range(chance.randint(0, 4)):
+            if content:
+                content[chance.randrange(min(len(content), 64))] = chance.randrange(256)
+        source = io.BytesIO(bytes(content))
+        with contextlib.suppress(ProtocolBroken):
+            while read_frame(source) is not None:
+                pass

@@ -4,6 +4,7 @@ import { systemClock } from "../clock.ts";
 import { packageRoot } from "../config/installation.ts";
 import { ConfigError, exitCodes } from "../config/problems.ts";
 import type { Config } from "../config/schema.ts";
+import { findWranglerFile } from "../config/wrangler-file.ts";
 import type { HostParts } from "../compose/host-parts.ts";
 import type { Host } from "../host.ts";
 import { complain } from "./output.ts";
@@ -22,24 +23,37 @@ export interface Development {
 /** Editors write a file in several steps. */
 const SETTLE_MS = 50;
 
-/** Functions in this process, loaded again after each change in their folder. */
-export function developOnNode(config: Config): Development {
+/** What a project is read from beside its functions. */
+const PROJECT_FILE = /^(?:wrangler\.(?:toml|jsonc?)|\.dev\.vars(?:\..+)?|\.env(?:\..+)?)$/;
+
+/** Functions in this process, loaded again after each change in their folders, or in what is declared for them. */
+export function developOnNode({ functions, projects }: Config): Development {
   let timer: NodeJS.Timeout | undefined;
   let reloaded: Promise<void> = Promise.resolve();
   const watcher = new AbortController();
+  const { signal } = watcher;
   const end = (): void => {
     clearTimeout(timer);
     watcher.abort();
   };
   return {
-    parts: {},
+    parts: { hasTriggers: true },
     async begin(host) {
-      watch(config.functions.dir, { recursive: true, signal: watcher.signal }, () => {
+      const changed = (): void => {
         clearTimeout(timer);
         timer = setTimeout(() => {
           reloaded = reloaded.then(() => host.reloadFunctions());
         }, SETTLE_MS);
-      });
+      };
+      const folders = Object.values(projects);
+      for (const dir of [functions.dir, ...folders.map((folder) => path.join(folder, "functions"))]) {
+        if (existsSync(dir)) watch(dir, { recursive: true, signal }, changed);
+      }
+      for (const folder of [path.dirname(functions.dir), ...folders]) {
+        watch(folder, { signal }, (_event, name) => {
+          if (name !== null && PROJECT_FILE.test(name)) changed();
+        });
+      }
     },
     async end() {
       end();
@@ -49,11 +63,9 @@ export function developOnNode(config: Config): Development {
   };
 }
 
-const WRANGLER_FILES = ["wrangler.json", "wrangler.jsonc", "wrangler.toml"];
-
 /** Functions in workerd, by the wrangler of the project in the working directory. */
 export async function developInWorkerd(config: Config): Promise<Development> {
-  const configFile = WRANGLER_FILES.map((name) => path.resolve(name)).find((file) => existsSync(file));
+  const configFile = findWranglerFile(process.cwd());
   if (configFile === undefined) {
     throw new ConfigError([`--miniflare: there is no wrangler.toml in ${process.cwd()}.`], exitCodes.noInput);
   }

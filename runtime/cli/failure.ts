@@ -1,7 +1,19 @@
 import { ConfigError, exitCodes } from "../config/problems.ts";
+import { CronPatternError } from "../routing/cron-pattern.ts";
 import { FunctionsFolderError } from "../routing/functions-folder.ts";
+import { EventConflictError } from "../routing/loaded-function.ts";
 import { RouteConflictError } from "../routing/route-table.ts";
+import { WorkerPatternError } from "../routing/worker-patterns.ts";
 import { complain } from "./output.ts";
+
+/** What is wrong with the functions or the projects; each says it in a sentence. */
+const projectErrors = [
+  FunctionsFolderError,
+  RouteConflictError,
+  EventConflictError,
+  CronPatternError,
+  WorkerPatternError,
+];
 
 /** Says what is wrong on stderr and ends with the exit code that scripts can tell apart. */
 export function fail(error: unknown): never {
@@ -9,7 +21,7 @@ export function fail(error: unknown): never {
     complain(error.problems.join("\n"));
     process.exit(error.exitCode);
   }
-  if (error instanceof FunctionsFolderError || error instanceof RouteConflictError) {
+  if (error instanceof Error && projectErrors.some((kind) => error instanceof kind)) {
     complain(error.message);
     process.exit(exitCodes.config);
   }

@@ -2,18 +2,27 @@ import os from "node:os";
 import path from "node:path";
 import { installation, isClone, packageVersion } from "../config/installation.ts";
 import { ConfigError, exitCodes } from "../config/problems.ts";
-import { setUpWorkers } from "../set-up.ts";
+import { type SetupExtra, setUpWorkers } from "../set-up.ts";
 import { writeProject } from "./new-project.ts";
 import { print } from "./output.ts";
 
-/** `embedge setup`: for an image or a machine that shall not fetch anything at its first start. */
+const extraFlags: ReadonlyMap<string, SetupExtra> = new Map([
+  ["--fast", "fast"],
+  ["--cuda", "cuda"],
+]);
+
+/** `embedge setup [--fast] [--cuda]`: for an image or a machine that shall not fetch anything at its first start. */
 export async function setUp(args: readonly string[]): Promise<void> {
-  if (args.length > 0) throw new ConfigError(["embedge setup takes no arguments."], exitCodes.usage);
-  if (isClone) throw new ConfigError(["A clone is set up by npm start and npm test."], exitCodes.usage);
+  const extras = args.map((arg) => {
+    const extra = extraFlags.get(arg);
+    if (extra === undefined) throw new ConfigError(["embedge setup takes --fast and --cuda only."], exitCodes.usage);
+    return extra;
+  });
+  if (isClone) throw new ConfigError(["A clone is set up by npm start and npm run setup."], exitCodes.usage);
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort(signal));
   try {
-    await setUpWorkers(process.stderr, stop.signal);
+    await setUpWorkers(process.stderr, stop.signal, { extras });
   } catch (error) {
     if (!stop.signal.aborted) throw error;
     process.exit(128 + os.constants.signals[stop.signal.reason as NodeJS.Signals]);

@@ -1,33 +1,33 @@
 import type { Host } from "../host.ts";
-
-/** MLX's own BLAS on Linux reaches 4 to 7, OpenBLAS 50 to 200. */
-const SLOW_GFLOPS = 30;
+import { type Compute, computeOf } from "../pool/compute.ts";
 
 /** What a person reads once everything can serve. */
 export function readyText(host: Host, url: string, permits: number): string {
-  const { workersWanted } = host.status();
-  const lines = host.models().map(({ name, info }) => {
+  const { workersWanted, workers } = host.status();
+  const ready = workers.filter(({ state }) => state === "ready").length;
+  const workersText = `${ready < workersWanted ? `${ready} of ` : ""}${count(workersWanted, "worker")}`;
+  const [first, ...others] = host.models();
+  const lines = (first === undefined ? [] : [first]).map(({ name, info }) => {
     if (info === undefined) return [`  model  ${name}`];
-    const { dimensions, maxTokens, pooling, device, blas, assumptions } = info;
+    const { dimensions, maxTokens, pooling, device, assumptions } = info;
     return [
       `  model  ${name}: ${dimensions} dimensions, inputs up to ${maxTokens} tokens, ${pooling} pooling`,
       ...assumptions.map((assumption) => `         assumed: ${assumption}`),
-      `  pool   ${count(workersWanted, "worker")}, ${count(permits, "permit")}, ${device}${describeBlas(device, blas)}`,
+      `  pool   ${workersText}, ${count(permits, "permit")}, ${device}${describeCompute(computeOf(info))}`,
     ];
   });
   return [
     `embedge is ready on ${url}`,
     ...lines.flat(),
+    ...(others.length === 0 ? [] : [`  others ${others.map(({ name }) => name).join(", ")}: loaded when asked for`]),
     `  try    curl -s ${url}/api/v1/embed -d '{"texts":["hello"]}'`,
   ].join("\n");
 }
 
-function describeBlas(device: string, { name, gflops }: { readonly name: string; readonly gflops: number }): string {
-  if (device !== "cpu" || gflops === 0) return "";
-  const speed = `${name}, ${Math.round(gflops)} GFLOP/s per worker`;
-  return gflops < SLOW_GFLOPS && process.platform === "linux"
-    ? `, SLOW: ${speed}; no fast BLAS was found, start embedge again`
-    : `, ${speed}`;
+function describeCompute({ fast, blas }: Compute): string {
+  if (blas === undefined) return "";
+  const speed = `${blas.name}, ${Math.round(blas.gflops)} GFLOP/s per worker${fast ? ", with the extra fast" : ""}`;
+  return blas.slow ? `, SLOW: ${speed}; see: embedge doctor` : `, ${speed}`;
 }
 
 function count(amount: number, word: string): string {

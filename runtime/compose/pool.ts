@@ -1,14 +1,18 @@
 import { existsSync } from "node:fs";
+import { totalmem } from "node:os";
 import path from "node:path";
 import type { Clock } from "../clock.ts";
 import { installation, packageRoot, type PoolSizing } from "../config/installation.ts";
 import type { ModelFolder } from "../config/model-folder.ts";
+import { estimateWorkerBytes, memoryBytesMaxOf } from "../config/model-memory.ts";
 import type { Config } from "../config/schema.ts";
+import type { ServedModels } from "../config/served-models.ts";
 import { createDispatcher, type Dispatcher } from "../embedder/dispatcher.ts";
 import type { Log } from "../observe/log.ts";
 import type { Metrics } from "../observe/metrics.ts";
 import { logPoolEvent } from "../observe/pool-log.ts";
-import { createLocalPool } from "../pool/local-pool.ts";
+import { createLocalPool, type LocalPoolOptions } from "../pool/local-pool.ts";
+import { createModelPool, type ModelPool } from "../pool/model-pool.ts";
 import type { WorkerPool } from "../pool/worker-pool.ts";
 import { cutFromHead } from "../scheduler/batch-policy.ts";
 import { createScheduler } from "../scheduler/scheduler.ts";
@@ -17,6 +21,8 @@ import { createScheduler } from "../scheduler/scheduler.ts";
 const ATTEMPTS_MAX = 8;
 /** Padded tokens of one forward pass: on a CPU larger ones fall out of the core's cache. */
 const MICRO_BATCH_TOKENS = { cpu: 512, gpu: 16_384 };
+/** Of the machine's memory that all workers together may hold. */
+const MEMORY_SHARE = 0.8;
 /** "auto": where every worker gets a core of its own. */
 const pinnings = { auto: undefined, on: true, off: false };
 /** JSON writes a control character in six bytes. */
@@ -24,26 +30,54 @@ const JSON_BYTES_PER_BYTE = 6;
 
 export interface PoolParts {
   readonly sizing: PoolSizing;
-  readonly model: ModelFolder;
+  readonly models: ServedModels["models"];
+  /** Around the workers of each model. */
+  readonly wrapPool: (pool: WorkerPool) => WorkerPool;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
   readonly metrics: Metrics;
 }
 
-/** The Python workers, none of them started. */
-export function buildPool(config: Config, { sizing, model, clock, random, log, metrics }: PoolParts): WorkerPool {
+/** The Python workers of all models, none of them started. */
+export function buildPool(config: Config, parts: PoolParts): ModelPool {
+  const { models, wrapPool, log, metrics } = parts;
+  const [first] = models;
+  const folders = new Map(models.map((model) => [model.name, model]));
+  return createModelPool({
+    first: first.name,
+    createPool(name, hooks) {
+      const options = workersOf(config, parts, folders.get(name) ?? first);
+      // Two models would be tied to the same cores; the kernel finds those that are idle.
+      const pinning = name === first.name ? options.pinning : (options.pinning ?? false);
+      return wrapPool(createLocalPool({ ...options, pinning, ...hooks }));
+    },
+    log(event) {
+      if (event.type !== "model_loading") metrics.modelMoved(event.model, event.type.slice("model_".length));
+      logPoolEvent(log.logger, { ...event });
+    },
+  });
+}
+
+/** The workers of one model. */
+function workersOf(config: Config, parts: PoolParts, model: ModelFolder): LocalPoolOptions {
+  const { sizing, clock, random, log, metrics } = parts;
   const python = config.pool.python === "auto" ? installation.python : config.pool.python;
-  return createLocalPool({
+  return {
     command: [python, "-I", "-u", path.join(packageRoot, "python/embed_worker/__main__.py")],
     modelFolder: model.folder,
     model: model.name,
     device: config.pool.device,
     blasPath: settleBlas(config.pool.blas),
+    fastFolder: existsSync(installation.fast) ? installation.fast : undefined,
+    // Loading it takes seconds and gigabytes, so only who asks for a GPU gets it.
+    cudaFolder: config.pool.device === "gpu" && existsSync(installation.cuda) ? installation.cuda : undefined,
     budgetTokens: MICRO_BATCH_TOKENS[sizing.device],
     workers: sizing.workers,
+    spares: config.pool.spares,
     permits: sizing.permits,
     pinning: pinnings[config.pool.pin],
+    memoryBytesMax: settleMemory(config.pool.workerMemoryBytesMax, sizing.workers),
     startTimeoutMs: config.pool.startTimeoutMs,
     frameBytesMax: config.batch.inputsMax * config.limits.textBytesMax * JSON_BYTES_PER_BYTE,
     clock,
@@ -52,7 +86,7 @@ export function buildPool(config: Config, { sizing, model, clock, random, log, m
       if (event.type === "worker_lost") metrics.workerLost(event.reason);
       logPoolEvent(log.logger, { ...event });
     },
-  });
+  };
 }
 
 /** The library to load in front of MLX's own; on macOS there is none, and none is needed. */
@@ -62,23 +96,46 @@ function settleBlas(setting: string): string | undefined {
   return existsSync(installation.blas) ? installation.blas : undefined;
 }
 
+/** The share of one worker. */
+function settleMemory(setting: number | "auto", workers: number): number {
+  if (setting !== "auto") return setting;
+  // 0, or more than there is, where no control group limits this process.
+  const limit = process.constrainedMemory();
+  const there = limit > 0 ? Math.min(limit, totalmem()) : totalmem();
+  return (there * MEMORY_SHARE) / workers;
+}
+
 export interface DispatcherParts {
   readonly sizing: PoolSizing;
-  readonly pool: WorkerPool;
+  readonly models: ServedModels["models"];
+  readonly pool: ModelPool;
   readonly clock: Clock;
   readonly random: () => number;
   readonly metrics: Metrics;
 }
 
 /** The queue and the permits in front of them. */
-export function buildDispatcher(config: Config, { sizing, pool, clock, random, metrics }: DispatcherParts): Dispatcher {
+export function buildDispatcher(config: Config, parts: DispatcherParts): Dispatcher {
+  const { sizing, models, pool, clock, random, metrics } = parts;
   const limits = {
     inputsMax: config.batch.inputsMax,
+    tokensMax: sizing.tokensMax,
     paddedTokensMax: sizing.paddedTokensMax,
+    batchTargetMs: config.batch.targetMs,
+    lookAheadInputsMax: config.batch.lookAheadInputsMax,
     queueInputsMax: config.queue.inputsMax,
     queueTokensMax: config.queue.tokensMax,
     batchTimeoutMs: config.pool.batchTimeoutMs,
     attemptsMax: ATTEMPTS_MAX,
+    flightsMax: config.pool.permits,
+    models: {
+      memoryBytesMax: memoryBytesMaxOf(config),
+      bytes: new Map(
+        models.map((model) => [model.name, sizing.workers * estimateWorkerBytes(model, sizing.device)] as const),
+      ),
+      first: models[0].name,
+      workers: sizing.workers,
+    },
   };
   return createDispatcher({
     scheduler: createScheduler(limits, cutFromHead, random),

@@ -1,25 +1,27 @@
 import type { Env } from "../../functions/_types.ts";
 import type { Clock } from "../clock.ts";
 import type { ModelFolder } from "../config/model-folder.ts";
-import { readProject } from "../config/project.ts";
+import { readDeclared, readProject } from "../config/project.ts";
 import type { Config } from "../config/schema.ts";
 import type { Embedder } from "../embedder/embedder.ts";
 import type { Log } from "../observe/log.ts";
 import { describeFailure } from "../observe/request-log.ts";
-import { type AiScope, bindAi } from "../routing/ai-binding.ts";
+import { bindAi } from "../routing/ai-binding.ts";
+import type { AiScope } from "../routing/ai-scope.ts";
+import { createEventInvoker } from "../routing/event-invocation.ts";
 import type { FunctionRunner } from "../routing/function-runner.ts";
+import { type HostedWorker, loadWorker, type WorkerOptions } from "../routing/hosted-worker.ts";
 import { createInvoker, type Invoker } from "../routing/invocation.ts";
-import {
-  createWorkerSet,
-  type HostedWorker,
-  loadWorker,
-  type WorkerOptions,
-  type WorkerSet,
-} from "../routing/worker-set.ts";
+import { withTriggers } from "../routing/trigger-handlers.ts";
+import { runInScope } from "../routing/worker-scope.ts";
+import { createWorkerSet, type WorkerSet } from "../routing/worker-set.ts";
 import type { HostParts } from "./host-parts.ts";
+import { openLocal } from "./local-bindings.ts";
 
 const FUNCTION_LOAD_TIMEOUT_MS = 10_000;
 const WAIT_UNTIL_MS = 30_000;
+/** Cloudflare's own limit for crons and queues. */
+const EVENT_TIMEOUT_MS = 900_000;
 
 export interface WorkerParts {
   readonly parts: HostParts;
@@ -30,7 +32,7 @@ export interface WorkerParts {
 }
 
 export interface BuiltWorkers {
-  readonly invoker: Invoker;
+  readonly invoker: Pick<Invoker, "abortAll" | "idle">;
   readonly workers: WorkerSet;
   readonly loadWorkers: (options: readonly WorkerOptions[]) => Promise<readonly HostedWorker[]>;
 }
@@ -42,20 +44,38 @@ export async function buildWorkers(
 ): Promise<BuiltWorkers> {
   const { bodyBytesMax, requestTimeoutMs, requestTimeoutMsMax } = config.server;
   // EMBEDDING_MODEL is what functions/_texts.ts runs where a request names no model: a host without aliases serves too.
-  const createEnv = (bindings: object, scope: AiScope): Env =>
-    Object.freeze({ EMBEDDING_MODEL: model.name, ...bindings, AI: bindAi(embedder, scope, config.limits) });
-  const createOwnEnv = (scope: AiScope): Env => createEnv(config.vars, scope);
-  const invoker = createInvoker({
+  const createEnv = (bindings: object, aiName: string, scope: AiScope): Env => {
+    const AI = bindAi(embedder, scope, config.limits);
+    return Object.freeze({ EMBEDDING_MODEL: model.name, ...bindings, [aiName]: AI, AI });
+  };
+  const createOwnEnv = (scope: AiScope): Env => createEnv(config.vars, "AI", scope);
+  const running = {
     clock,
-    createEnv: createOwnEnv,
     requestTimeoutMs,
-    requestTimeoutMsMax,
+    within: runInScope,
     waitUntilMs: WAIT_UNTIL_MS,
-    onBackgroundFailure: (id, cause) => log.logger.error({ id, stack: describeFailure(cause) }, "waitUntil failed"),
-  });
-  const loader = { clock, loadTimeoutMs: FUNCTION_LOAD_TIMEOUT_MS, invoker, bodyBytesMax, createEnv };
+    onBackgroundFailure: (id: string, cause: unknown) =>
+      log.logger.error({ id, stack: describeFailure(cause) }, "waitUntil failed"),
+  };
+  const invoker = createInvoker({ ...running, createEnv: createOwnEnv, requestTimeoutMsMax });
+  const events = createEventInvoker({ ...running, eventTimeoutMs: EVENT_TIMEOUT_MS });
+  const loader = {
+    clock,
+    loadTimeoutMs: FUNCTION_LOAD_TIMEOUT_MS,
+    invoker,
+    events,
+    bodyBytesMax,
+    createEnv,
+    openLocal: openLocal(log),
+    onFailure: (what: string, cause: unknown) =>
+      log.logger.error({ what, stack: describeFailure(cause) }, "event failed"),
+  };
   const loadWorkers: BuiltWorkers["loadWorkers"] = async (options) => {
-    const loaded = await Promise.all(options.map((worker) => loadWorker(worker, loader)));
+    const loading = options.map((worker) => loadWorker(worker, loader));
+    const loaded = await Promise.all(loading).catch(async (error: unknown) => {
+      await closeAll(await Promise.all(loading.map((worker) => worker.catch(() => undefined))));
+      throw error;
+    });
     for (const worker of loaded) logProblems(log, worker.problems());
     return loaded;
   };
@@ -64,18 +84,64 @@ export async function buildWorkers(
     functions === undefined
       ? await loadWorkers(parts.workers ?? workersOf(config))
       : [emulatedWorker(functions, createOwnEnv)];
-  return { invoker, workers: createWorkerSet(first), loadWorkers };
+  const workers = await setOf(first);
+  const answering = parts.hasTriggers === true ? withTriggers(workers) : workers;
+  return { invoker: together(invoker, events), workers: answering, loadWorkers };
 }
 
-/** The functions, and the projects beside them. */
+async function setOf(loaded: readonly HostedWorker[]): Promise<WorkerSet> {
+  try {
+    return createWorkerSet(loaded);
+  } catch (error) {
+    await closeAll(loaded);
+    throw error;
+  }
+}
+
+async function closeAll(workers: readonly (HostedWorker | undefined)[]): Promise<void> {
+  for (const worker of workers) await worker?.close();
+}
+
+/** The functions, and the projects beside them. What is in embedge.toml counts for the functions alone. */
 function workersOf({ functions, projects, vars }: Config): readonly WorkerOptions[] {
-  const own = { name: "functions", functions: functions.dir, bindings: vars };
-  return [own, ...Object.entries(projects).map(([name, folder]) => readProject(name, folder))];
+  const { env } = process;
+  const declared = (): ReturnType<typeof readDeclared> => readDeclared(functions.dir, env);
+  const own = { name: "functions", functions: functions.dir, bindings: vars, declared };
+  const others = Object.entries(projects).map(([name, folder]): WorkerOptions => {
+    const { routes, functions: dir, scriptPath } = readProject(name, folder, env);
+    return { name, routes, functions: dir, scriptPath, declared: () => readProject(name, folder, env) };
+  });
+  return [own, ...others];
+}
+
+type Ending = Pick<Invoker, "abortAll" | "idle">;
+
+function together(...invokers: readonly Ending[]): Ending {
+  return {
+    abortAll() {
+      for (const invoker of invokers) invoker.abortAll();
+    },
+    async idle() {
+      await Promise.all(invokers.map((invoker) => invoker.idle()));
+    },
+  };
 }
 
 /** The functions as one Worker that runs somewhere else. */
 function emulatedWorker(runner: FunctionRunner, createEnv: HostedWorker["createEnv"]): HostedWorker {
-  return { name: "functions", routes: [], runner, createEnv, problems: () => [], reload: async () => [] };
+  return {
+    name: "functions",
+    routes: [],
+    runner,
+    createEnv,
+    problems: () => [],
+    reload: async () => [],
+    // In workerd all this is wrangler's business.
+    scheduled: async () => {},
+    start: async () => {},
+    stopEvents() {},
+    close: async () => {},
+  };
 }
 
 export function logProblems(log: Log, problems: readonly string[]): void {

@@ -18,7 +18,8 @@ export function readConfigFile(file: string): Readonly<Record<string, unknown>> 
   }
 }
 
-function readText(file: string): string {
+/** A text in UTF-8. Throws a ConfigError that names the file. */
+export function readText(file: string): string {
   let bytes: Uint8Array;
   try {
     const stats = statSync(file);

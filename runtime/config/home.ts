@@ -10,18 +10,29 @@ export interface HomeSources {
 }
 
 /**
- * The folder of this user where the installed package keeps its Python environment and models.
+ * The folder of this user where the installed package keeps its Python environment.
  *
  * EMBEDGE_HOME, else a folder in the user's cache that is named after what it holds: versions of embedge that need the same
  * share it, others do not break each other's. It may be removed at any time; the next start makes it again.
  */
-export function findHome({ env, platform, userHome, lockText }: HomeSources): string {
+export function findHome(sources: HomeSources): string {
+  const key = createHash("sha256").update(sources.lockText).digest("hex").slice(0, 12);
+  return ownHome(sources) ?? path.join(cacheOf(sources), key);
+}
+
+/** The folder of its models: one for all versions, so that what was pulled stays there after an upgrade. */
+export function findModelsDir(sources: Omit<HomeSources, "lockText">): string {
+  return path.join(ownHome(sources) ?? cacheOf(sources), "models");
+}
+
+function ownHome({ env }: Pick<HomeSources, "env">): string | undefined {
   const own = env["EMBEDGE_HOME"];
-  if (own !== undefined && own !== "") return path.resolve(own);
+  return own === undefined || own === "" ? undefined : path.resolve(own);
+}
+
+function cacheOf({ env, platform, userHome }: Omit<HomeSources, "lockText">): string {
   const xdg = env["XDG_CACHE_HOME"];
   const usual = platform === "darwin" ? path.join(userHome, "Library/Caches") : path.join(userHome, ".cache");
   // A relative one is invalid and to be ignored, says the XDG Base Directory Specification.
-  const cache = xdg !== undefined && path.isAbsolute(xdg) ? xdg : usual;
-  const key = createHash("sha256").update(lockText).digest("hex").slice(0, 12);
-  return path.join(cache, "embedge", key);
+  return path.join(xdg !== undefined && path.isAbsolute(xdg) ? xdg : usual, "embedge");
 }

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism, homedir } from "node:os";
 import { fileURLToPath } from "node:url";
 import path from "node:path";
-import { findHome } from "./home.ts";
+import { findHome, findModelsDir, type HomeSources } from "./home.ts";
 import type { PoolConfig, Config } from "./schema.ts";
 
 /** Where the set-up (setup/) puts what comes neither with the repository nor with the package. */
@@ -11,6 +11,9 @@ export interface Installation {
   readonly python: string;
   readonly blas: string;
   readonly modelsDir: string;
+  /** The extras, where they were asked for. */
+  readonly fast: string;
+  readonly cuda: string;
   /** What `embedge models pull` imports. */
   readonly hub: string;
 }
@@ -27,13 +30,19 @@ export interface PoolSizing {
   readonly device: "cpu" | "gpu";
   readonly workers: number;
   readonly permits: number;
+  readonly tokensMax: number;
   readonly paddedTokensMax: number;
 }
 
 const WORKERS_ON_CPU_MAX = 4;
-/** Bigger batches fall out of the core's cache and are slower; a GPU wants them. */
-const PADDED_TOKENS_ON_CPU = 1_024;
-const PADDED_TOKENS_ON_GPU = 16_384;
+/**
+ * Bounds of one batch. On a CPU a batch is no more than one forward pass, 0.1 s: larger ones are no faster, and what comes
+ * later would wait for them. A GPU wants more at once.
+ */
+const BATCH_TOKENS = {
+  cpu: { tokensMax: 512, paddedTokensMax: 8_192 },
+  gpu: { tokensMax: 16_384, paddedTokensMax: 16_384 },
+};
 
 /** Whether the sources run unbuilt, as in a clone, whose npm scripts set it up; else this is the built package. */
 export const isClone: boolean = import.meta.url.endsWith(".ts");
@@ -41,15 +50,17 @@ export const isClone: boolean = import.meta.url.endsWith(".ts");
 /** The folder of package.json, whatever the working directory is; it ends in a separator. */
 export const packageRoot: string = findPackageRoot();
 
-const home: string = isClone
-  ? path.join(packageRoot, ".embedge")
-  : findHome({ env: process.env, platform: process.platform, userHome: homedir(), lockText: readLocks() });
+const user: Omit<HomeSources, "lockText"> = { env: process.env, platform: process.platform, userHome: homedir() };
+
+const home: string = isClone ? path.join(packageRoot, ".embedge") : findHome({ ...user, lockText: readLocks() });
 
 export const installation: Installation = {
   home,
   python: path.join(home, "python/bin/python"),
   blas: path.join(home, "blas/libcblas.so"),
-  modelsDir: path.join(home, "models"),
+  modelsDir: isClone ? path.join(home, "models") : findModelsDir(user),
+  fast: path.join(home, "fast"),
+  cuda: path.join(home, "cuda"),
   hub: path.join(home, "hub"),
 };
 
@@ -91,13 +102,13 @@ export function sizePool(config: Pick<Config, "pool" | "batch">, machine: Machin
   const { permits } = config.pool;
   const automatic = device === "gpu" ? 1 : Math.min(machine.cores, WORKERS_ON_CPU_MAX);
   const workers = config.pool.workers === "auto" ? automatic : config.pool.workers;
-  const paddedTokens = device === "gpu" ? PADDED_TOKENS_ON_GPU : PADDED_TOKENS_ON_CPU;
-  const { paddedTokensMax } = config.batch;
+  const { tokensMax, paddedTokensMax } = config.batch;
   return {
     device,
     workers: Math.min(workers, permits),
     permits,
-    paddedTokensMax: paddedTokensMax === "auto" ? paddedTokens : paddedTokensMax,
+    tokensMax: tokensMax === "auto" ? BATCH_TOKENS[device].tokensMax : tokensMax,
+    paddedTokensMax: paddedTokensMax === "auto" ? BATCH_TOKENS[device].paddedTokensMax : paddedTokensMax,
   };
 }
 

@@ -1,6 +1,6 @@
 /** A model that can be pulled from a hub. */
 export interface CatalogueModel {
-  /** What it is called here: its folder under `.embedge/models`. */
+  /** What it is called here: its folder under `models.dir`. */
   readonly name: string;
   /** OWNER/NAME on the hub. */
   readonly repository: string;

@@ -69,6 +69,18 @@ function missingFiles(folder: string): readonly string[] {
     .map((name) => `${path.join(folder, name)}: missing; the model folder is not complete.`);
 }
 
+/** A tensor as the header of its file has it. */
+export interface StoredTensor {
+  readonly dtype?: string;
+  readonly shape?: readonly number[];
+  readonly data_offsets?: readonly number[];
+}
+
+/** Every tensor of a complete model folder, by name. */
+export function listTensors(folder: string): ReadonlyMap<string, StoredTensor> {
+  return new Map(weightFiles(folder).flatMap((file) => Object.entries(readHeader(file)?.tensors ?? {})));
+}
+
 /** The weights: those of the index where there is one, so that a shard which was never copied is noticed. */
 function weightFiles(folder: string): readonly string[] {
   const index = path.join(folder, "model.safetensors.index.json");
@@ -101,6 +113,19 @@ function lengthProblem(file: string): readonly string[] {
 
 /** The length that the header promises; undefined where there is no such header. */
 function safetensorsBytes(file: string): number | undefined {
+  const header = readHeader(file);
+  if (header === undefined) return undefined;
+  const ends = Object.values(header.tensors).map((tensor) => tensor.data_offsets?.[1] ?? 0);
+  return header.dataFrom + ends.reduce((end, other) => Math.max(end, other), 0);
+}
+
+interface Header {
+  readonly tensors: Readonly<Record<string, StoredTensor>>;
+  /** Where the tensors start. */
+  readonly dataFrom: number;
+}
+
+function readHeader(file: string): Header | undefined {
   const descriptor = openSync(file, "r");
   try {
     const prefix = Buffer.alloc(HEADER_LENGTH_BYTES);
@@ -109,12 +134,7 @@ function safetensorsBytes(file: string): number | undefined {
     if (headerBytes < 2 || headerBytes > HEADER_BYTES_MAX) return undefined;
     const header = Buffer.alloc(headerBytes);
     readSync(descriptor, header, 0, headerBytes, HEADER_LENGTH_BYTES);
-    const tensors = JSON.parse(header.toString("utf8")) as Record<
-      string,
-      { readonly data_offsets?: readonly number[] }
-    >;
-    const ends = Object.values(tensors).map((tensor) => tensor.data_offsets?.[1] ?? 0);
-    return HEADER_LENGTH_BYTES + headerBytes + ends.reduce((end, other) => Math.max(end, other), 0);
+    return { tensors: JSON.parse(header.toString("utf8")), dataFrom: HEADER_LENGTH_BYTES + headerBytes };
   } catch (error) {
     if (error instanceof SyntaxError) return undefined;
     throw error;

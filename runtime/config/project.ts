@@ -1,69 +1,89 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import path from "node:path";
-import { z } from "zod";
-import { readConfigFile } from "./file.ts";
-import { ConfigError, exitCodes, fileProblem } from "./problems.ts";
+import { readLocalVars } from "./local-vars.ts";
+import { ConfigError, exitCodes } from "./problems.ts";
+import { findWranglerFile, readWranglerFile, type Route, type WranglerFile } from "./wrangler-file.ts";
 
 /** A Workers project on disk, as far as it is served here. */
-export interface Project {
+export interface Project extends Declared {
   readonly name: string;
   readonly routes: readonly string[];
   /** The folder of its functions; it stands above `scriptPath`, which only wrangler needs then. */
   readonly functions: string | undefined;
   /** Its `main`. */
   readonly scriptPath: string | undefined;
-  readonly bindings: Readonly<Record<string, unknown>>;
 }
 
-const route = z.union([z.string(), z.looseObject({ pattern: z.string(), custom_domain: z.boolean().optional() })]);
+/** What a wrangler configuration declares for a Worker that runs here. */
+export interface Declared {
+  /** Its variables. */
+  readonly bindings: Readonly<Record<string, unknown>>;
+  /** The name of `env.AI`. */
+  readonly ai: string | undefined;
+  readonly crons: readonly string[];
+  /** Set where a binding, or a queue that it consumes, needs workerd. */
+  readonly local: LocalDeclared | undefined;
+}
 
-/** What is read of wrangler's configuration; the rest is wrangler's business. */
-const wranglerSchema = z.looseObject({
-  main: z.string().optional(),
-  route: route.optional(),
-  routes: z.array(route).default([]),
-  vars: z.record(z.string(), z.unknown()).default({}),
-});
+export interface LocalDeclared {
+  readonly configFile: string;
+  /** What was read there. */
+  readonly text: string;
+  readonly environment: string | undefined;
+  /** The names of its bindings. */
+  readonly names: readonly string[];
+}
 
-const FILE_NAMES = ["wrangler.toml", "wrangler.json"];
+type Variables = Readonly<Record<string, string | undefined>>;
 
-/** Reads `wrangler.toml` or `wrangler.json` of a folder. Throws a ConfigError that names what is missing or wrong. */
-export function readProject(name: string, folder: string): Project {
-  const file = FILE_NAMES.map((fileName) => path.join(folder, fileName)).find((candidate) => existsSync(candidate));
-  if (file === undefined) {
-    throw new ConfigError([`projects.${name}: ${folder} has no ${FILE_NAMES.join(" and no ")}.`], exitCodes.noInput);
+/** Reads the wrangler configuration of a folder. Throws a ConfigError that names what is missing or wrong. */
+export function readProject(name: string, folder: string, processEnv: Variables): Project {
+  const configFile = findWranglerFile(folder);
+  if (configFile === undefined) {
+    throw new ConfigError([`projects.${name}: ${folder} has no wrangler.toml, .json or .jsonc.`], exitCodes.noInput);
   }
-  const parsed = wranglerSchema.safeParse(file.endsWith(".json") ? readJson(file) : readConfigFile(file));
-  if (!parsed.success) {
-    const problems = parsed.error.issues.map(({ path: at, message }) => `${file}: ${at.join(".")}: ${message}.`);
-    throw new ConfigError(problems, exitCodes.config);
-  }
-  const { main, vars, routes, route: single } = parsed.data;
+  const file = readWranglerFile(configFile, environmentOf(processEnv));
   const functions = path.join(folder, "functions");
   const hasFunctions = existsSync(functions);
-  if (!hasFunctions && main === undefined) {
-    throw new ConfigError([`${file}: no \`main\`, and no folder functions beside it.`], exitCodes.config);
+  if (!hasFunctions && file.main === undefined) {
+    throw new ConfigError([`${configFile}: no \`main\`, and no folder functions beside it.`], exitCodes.config);
   }
   return {
     name,
-    routes: [...(single === undefined ? [] : [single]), ...routes].map(toPattern),
+    routes: file.routes.map(toPattern),
     functions: hasFunctions ? functions : undefined,
-    scriptPath: hasFunctions || main === undefined ? undefined : path.resolve(folder, main),
-    bindings: vars,
+    scriptPath: hasFunctions || file.main === undefined ? undefined : path.resolve(folder, file.main),
+    ...declaredIn(file, processEnv),
   };
 }
 
-/** A custom domain is a host with all its paths. */
-function toPattern(given: z.output<typeof route>): string {
-  if (typeof given === "string") return given;
-  return given.custom_domain === true ? `${given.pattern}/*` : given.pattern;
+/** What is declared for the functions of a folder, in the wrangler configuration beside it; nothing where there is none. */
+export function readDeclared(functionsDir: string, processEnv: Variables): Declared {
+  const configFile = findWranglerFile(path.dirname(functionsDir));
+  if (configFile === undefined) return { bindings: {}, ai: undefined, crons: [], local: undefined };
+  return declaredIn(readWranglerFile(configFile, environmentOf(processEnv)), processEnv);
 }
 
-function readJson(file: string): unknown {
-  try {
-    return JSON.parse(readFileSync(file, "utf8"));
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw fileProblem(file, error);
-    throw new ConfigError([`${file}: not JSON; comments are read in wrangler.toml alone.`], exitCodes.config);
-  }
+function declaredIn(file: WranglerFile, processEnv: Variables): Declared {
+  const needsWorkerd = file.bindings.length > 0 || file.hasConsumers;
+  return {
+    bindings: readLocalVars(file, processEnv),
+    ai: file.ai,
+    crons: file.crons,
+    local: needsWorkerd
+      ? { configFile: file.file, text: file.text, environment: file.environment, names: file.bindings }
+      : undefined,
+  };
+}
+
+/** `[env.NAME]` is chosen with wrangler's own variable. */
+function environmentOf(processEnv: Variables): string | undefined {
+  const name = processEnv["CLOUDFLARE_ENV"];
+  return name === "" ? undefined : name;
+}
+
+/** A custom domain is a host with all its paths. */
+function toPattern(given: Route): string {
+  if (typeof given === "string") return given;
+  return given.custom_domain === true ? `${given.pattern}/*` : given.pattern;
 }

@@ -9,7 +9,13 @@ export interface Config {
   readonly projects: Readonly<Record<string, string>>;
   readonly ai: { readonly upstreamPort: number };
   readonly pool: PoolConfig;
-  readonly batch: { readonly inputsMax: number; readonly paddedTokensMax: number | "auto" };
+  readonly batch: {
+    readonly inputsMax: number;
+    readonly tokensMax: number | "auto";
+    readonly paddedTokensMax: number | "auto";
+    readonly targetMs: number;
+    readonly lookAheadInputsMax: number;
+  };
   readonly queue: { readonly inputsMax: number; readonly tokensMax: number };
   readonly limits: { readonly textsMax: number; readonly textBytesMax: number };
   readonly log: { readonly level: LogLevel; readonly format: "auto" | "json" | "pretty" };
@@ -39,15 +45,19 @@ export interface ModelsConfig {
   readonly default: string;
   readonly dir: string;
   readonly aliases: Readonly<Record<string, string>>;
+  readonly served: readonly string[];
+  readonly memoryBytesMax: number | "auto";
 }
 
 export interface PoolConfig {
   readonly python: string;
   readonly blas: string;
   readonly workers: number | "auto";
+  readonly spares: number;
   readonly permits: number;
   readonly startTimeoutMs: number;
   readonly batchTimeoutMs: number;
+  readonly workerMemoryBytesMax: number | "auto";
   readonly device: "auto" | "cpu" | "gpu";
   readonly pin: "auto" | "on" | "off";
 }
@@ -99,16 +109,33 @@ const models = z.strictObject({
     .string()
     .min(1)
     .default("all-MiniLM-L6-v2")
-    .describe("The model to serve: a name that `embedge models list` shows, OWNER/NAME of a hub, or a folder."),
+    .describe(
+      "The model of the start, and of calls that name none: a name that `embedge models list` shows, OWNER/NAME of a hub, or a folder.",
+    ),
   dir: z
     .string()
     .min(1)
     .default("auto")
-    .describe("Folder of the models that were pulled; `auto` is `.embedge/models`."),
+    .describe(
+      "Folder of the models; `auto` is `.embedge/models` in a clone, `embedge/models` in the user's cache for the installed package.",
+    ),
   aliases: z
     .record(z.string().min(1), z.string().min(1))
     .default({})
     .describe("Other names for a model: name → model; `default` stands for `models.default`."),
+  served: z
+    .array(z.string().min(1))
+    .max(64)
+    .default(["*"])
+    .describe(
+      "Models that calls may name besides the default one, loaded when they are first asked for: names or folders; `*` is every model that was pulled.",
+    ),
+  memoryBytesMax: z
+    .union([z.literal("auto"), z.int().min(1)])
+    .default("auto")
+    .describe(
+      "Memory of the workers of all models together, in bytes: where another model would go over it, the one that was used least recently is unloaded. `auto`: three fifths of the machine's.",
+    ),
 });
 
 const ai = z.strictObject({
@@ -135,7 +162,15 @@ const pool = z.strictObject({
     .union([z.literal("auto"), z.int().min(1).max(64)])
     .default("auto")
     .describe(
-      "Python processes, each with the whole model. `auto`: one per core and 4 at most on CPU, one on Metal; never more than permits.",
+      "Python processes of each model that is loaded, each with the whole model. `auto`: one per core and 4 at most on CPU, one on Metal; never more than permits.",
+    ),
+  spares: z
+    .int()
+    .min(0)
+    .max(16)
+    .default(0)
+    .describe(
+      "Further Python processes that stand by with the model loaded: one takes the place of a lost worker at once, not after a start. Each needs a worker's memory.",
     ),
   permits: z.int().min(1).max(64).default(4).describe("Batches that may run at the same time in the whole pool."),
   startTimeoutMs: durationMs(DAY_MS)
@@ -144,10 +179,18 @@ const pool = z.strictObject({
   batchTimeoutMs: durationMs(DAY_MS)
     .default(30_000)
     .describe("Time a worker has for one batch; then it is killed and started again."),
+  workerMemoryBytesMax: z
+    .union([z.literal("auto"), z.int().min(2 ** 20)])
+    .default("auto")
+    .describe(
+      "Memory of one worker (Linux); one that holds more after a minute of service is replaced, its successor first. `auto`: 80 % of the machine's, or of the container's limit, shared by the workers.",
+    ),
   device: z
     .enum(["auto", "cpu", "gpu"])
     .default("auto")
-    .describe("Where MLX runs; `auto` is Metal on Apple silicon, else CPU."),
+    .describe(
+      "Where MLX runs; `auto` is Metal on Apple silicon, else CPU. `gpu` on Linux needs the extra `cuda`: `npm run setup -- --cuda`.",
+    ),
   pin: z
     .enum(["auto", "on", "off"])
     .default("auto")
@@ -158,20 +201,37 @@ const pool = z.strictObject({
 
 const batch = z.strictObject({
   inputsMax: z.int().min(1).max(1_024).default(32).describe("Inputs of one batch."),
+  tokensMax: z
+    .union([z.literal("auto"), z.int().min(1).max(1_000_000)])
+    .default("auto")
+    .describe("Tokens of one batch. `auto`: 512 on CPU, 16,384 on GPU."),
   paddedTokensMax: z
     .union([z.literal("auto"), z.int().min(1).max(1_000_000)])
     .default("auto")
-    .describe("Longest input × inputs of one batch, in tokens. `auto`: 1,024 on CPU, 16,384 on GPU."),
+    .describe(
+      "Longest input × inputs of one batch, in tokens. `auto`: 8,192 on CPU, 16,384 on GPU, as workers sort a batch by length before they pad it.",
+    ),
+  targetMs: durationMs(DAY_MS)
+    .default(250)
+    .describe("A batch is cut so small that a worker should take no longer for it, as far as earlier ones tell."),
+  lookAheadInputsMax: z
+    .int()
+    .min(0)
+    .max(10_000)
+    .default(0)
+    .describe(
+      "By how many later inputs of a more fitting length a waiting one may be passed over; 0: by none, strict order of arrival.",
+    ),
 });
 
 const queue = z.strictObject({
-  inputsMax: z.int().min(1).max(10_000_000).default(8_192).describe("Inputs that may wait; then 429."),
+  inputsMax: z.int().min(1).max(10_000_000).default(8_192).describe("Inputs that may wait for one model; then 429."),
   tokensMax: z
     .int()
     .min(1)
     .max(10_000_000_000)
     .default(2_000_000)
-    .describe("Tokens (estimated) that may wait; then 429."),
+    .describe("Tokens (estimated) that may wait for one model; then 429."),
 });
 
 const limits = z.strictObject({
@@ -209,7 +269,7 @@ const root = z.strictObject({
     .describe(
       "Workers projects served beside the functions, over the same pool: name → folder with a wrangler.toml, whose `routes` say which requests are theirs.",
     ),
-  models: models.prefault({}).describe("The model and its names."),
+  models: models.prefault({}).describe("The models and their names."),
   ai: ai.prefault({}).describe("`env.AI` for functions that run under wrangler."),
   pool: pool.prefault({}).describe("The Python workers."),
   batch: batch.prefault({}).describe("What one forward pass holds."),
@@ -220,7 +280,9 @@ const root = z.strictObject({
     .record(z.string().min(1), z.string())
     .default({})
     .meta({ secret: true })
-    .describe("Variables given to functions in `env`, beside `env.AI`. Never printed."),
+    .describe(
+      "Variables given to functions in `env`, beside `env.AI`; above those of wrangler.toml and `.dev.vars`. Never printed.",
+    ),
 });
 
 /** The one definition of every setting: type, limits, default, description. Unknown keys are errors. */

@@ -17,8 +17,8 @@ export interface Source {
 
 const FILE_FLAG = "--config";
 
-/** `EMBEDGE_*` variables that are not settings: EMBEDGE_CONFIG names the file, EMBEDGE_HOME and EMBEDGE_SETUP_* steer the set-up, EMBEDGE_TEST_* tests. */
-const otherVariables = /^EMBEDGE_(CONFIG$|HOME$|URL$|SETUP_|TEST_)/;
+/** `EMBEDGE_*` variables that are not settings: EMBEDGE_CONFIG names the file, EMBEDGE_HOME and EMBEDGE_SETUP_* steer the set-up, EMBEDGE_SUCCESSOR tells a host what it is, EMBEDGE_TEST_* tests. */
+const otherVariables = /^EMBEDGE_(CONFIG$|HOME$|URL$|SUCCESSOR$|SETUP_|TEST_)/;
 
 /** Reads every `EMBEDGE_*` variable; one that is no setting is a problem, since it is a typing error most likely. */
 export function readEnvironment(

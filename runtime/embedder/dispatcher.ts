@@ -1,7 +1,8 @@
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
 import { BatchError } from "../pool/worker-pool.ts";
-import type { BatchRequest, Pooling, PoolListener, ReadyWorker, WorkerPool } from "../pool/worker-pool.ts";
+import type { ModelPool, ModelPoolListener } from "../pool/model-pool.ts";
+import type { BatchRequest, ReadyWorker } from "../pool/worker-pool.ts";
 import type {
   Batch,
   CallId,
@@ -11,7 +12,9 @@ import type {
   SchedulerEvent,
   SchedulerSnapshot,
 } from "../scheduler/events.ts";
-import { CallRows } from "./call-rows.ts";
+import { CallRows, type DispatchResult } from "./call-rows.ts";
+import { createGathering } from "./gathering.ts";
+import { asBatchError, assertBug, optionsOf, refusalError } from "./outcomes.ts";
 
 /** A call on its way: what the scheduler may know of it (cost, deadline) and what it must not (the texts). */
 export interface DispatchCall extends BatchRequest {
@@ -25,17 +28,6 @@ export interface DispatchCall extends BatchRequest {
   readonly priority?: Priority | undefined;
 }
 
-/** What all batches of one call gave, put together in input order. `data` has shape [texts, dimensions]. */
-export interface DispatchResult {
-  readonly data: Float32Array;
-  readonly dimensions: number;
-  readonly pooling: Pooling;
-  readonly tokenCounts: readonly number[];
-  readonly truncated: readonly number[];
-  readonly queueMs: number;
-  readonly batchMs: number;
-}
-
 /** Told what happens, for metrics. Durations in milliseconds. */
 export interface DispatchObserver {
   /** A call's first batch started: how long it waited for a permit. */
@@ -44,7 +36,7 @@ export interface DispatchObserver {
 }
 
 /** Turns promises into scheduler events and scheduler commands into pool runs; keeps the texts and the one timer. */
-export interface Dispatcher extends PoolListener {
+export interface Dispatcher extends ModelPoolListener {
   submit(call: DispatchCall): Promise<DispatchResult>;
   /** Refuses new calls; resolves when the last admitted one has ended, or at `graceMs`. */
   drain(graceMs: number): Promise<void>;
@@ -63,9 +55,11 @@ interface OpenCall {
   startedAtMs: number | undefined;
 }
 
+type DispatchPool = Pick<ModelPool, "run" | "discard" | "load" | "unload">;
+
 export interface DispatcherOptions {
   readonly scheduler: Scheduler;
-  readonly pool: Pick<WorkerPool, "run" | "discard">;
+  readonly pool: DispatchPool;
   readonly clock: Clock;
   /** Runs something when what is readable now has been read: `setImmediate`. */
   readonly defer: (run: () => void) => void;
@@ -78,21 +72,23 @@ export function createDispatcher(options: DispatcherOptions): Dispatcher {
 
 class SchedulerDispatcher implements Dispatcher {
   readonly #scheduler: Scheduler;
-  readonly #pool: Pick<WorkerPool, "run" | "discard">;
+  readonly #pool: DispatchPool;
   readonly #clock: Clock;
   readonly #observer: DispatchObserver;
   readonly #open = new Map<CallId, OpenCall>();
   readonly #events: SchedulerEvent[] = [];
-  /** Calls of this turn of the event loop, not yet submitted. */
-  readonly #arrivals: CallId[] = [];
-  readonly #defer: DispatcherOptions["defer"];
+  readonly #gather: (callId: CallId) => void;
+  /** By model, of its workers that were ready last. */
+  readonly #revisions = new Map<string, string>();
+  /** By model: why it could not be loaded. */
+  readonly #modelProblems = new Map<string, string>();
   readonly #drained = Promise.withResolvers<void>();
   #timer: { clear(): void } | undefined;
   #lastCallId = 0;
   #handling = false;
 
   constructor({ scheduler, pool, clock, defer, observer }: DispatcherOptions) {
-    this.#defer = defer;
+    this.#gather = createGathering(defer, (callIds) => this.#submitAll(callIds));
     this.#scheduler = scheduler;
     this.#pool = pool;
     this.#clock = clock;
@@ -104,7 +100,7 @@ class SchedulerDispatcher implements Dispatcher {
     if (call.signal.aborted) return Promise.reject(new AppError("client_gone"));
     const { promise, resolve, reject } = Promise.withResolvers<DispatchResult>();
     const callId = ++this.#lastCallId;
-    const onAbort = (): void => this.#abort(callId);
+    const onAbort = (): void => this.#end(callId, new AppError("client_gone"));
     this.#open.set(callId, {
       call,
       admittedAtMs: this.#clock.nowMs(),
@@ -115,24 +111,23 @@ class SchedulerDispatcher implements Dispatcher {
       startedAtMs: undefined,
     });
     call.signal.addEventListener("abort", onAbort, { once: true });
-    this.#arrivals.push(callId);
-    if (this.#arrivals.length === 1) this.#defer(() => this.#submitArrivals());
+    this.#gather(callId);
     return promise;
   }
 
-  /** Calls that arrived in one turn of the event loop come to the scheduler together: the first would else start a batch of its own. */
-  #submitArrivals(): void {
-    const arrivals = this.#arrivals.splice(0).filter((callId) => this.#open.has(callId));
+  /** Calls that arrived together come to the scheduler together: the first would else start a batch of its own. */
+  #submitAll(callIds: readonly CallId[]): void {
+    const arrivals = callIds.filter((callId) => this.#open.has(callId));
     for (const [at, callId] of arrivals.entries()) {
       const { call } = this.#openCall(callId);
-      const { inputTokens, deadlineAtMs, tenant, priority } = call;
+      const { model, inputTokens, deadlineAtMs, tenant, priority } = call;
       const share = { ...(tenant !== undefined && { tenant }), ...(priority !== undefined && { priority }) };
       // Inputs share a batch only where the forward pass and what comes before and after it are the same.
       const batchKey = JSON.stringify(optionsOf(call));
       const moreFollow = at < arrivals.length - 1;
       this.#handle({
         type: "call_submitted",
-        call: { id: callId, batchKey, inputTokens, deadlineAtMs, ...share },
+        call: { id: callId, model, batchKey, inputTokens, deadlineAtMs, ...share },
         moreFollow,
       });
     }
@@ -147,8 +142,19 @@ class SchedulerDispatcher implements Dispatcher {
     return this.#scheduler.snapshot();
   }
 
-  workerReady(worker: ReadyWorker): void {
-    this.#handle({ type: "worker_ready", workerId: worker.id, permits: worker.permits });
+  workerReady({ id: workerId, permits, model: { model, revision, memoryBytes } }: ReadyWorker): void {
+    this.#revisions.set(model, revision);
+    const memory = memoryBytes === undefined ? {} : { memoryBytes };
+    this.#handle({ type: "worker_ready", workerId, permits, model, ...memory });
+  }
+
+  modelUnloaded(model: string): void {
+    this.#handle({ type: "model_unloaded", model });
+  }
+
+  modelFailed(model: string, problem: string): void {
+    this.#modelProblems.set(model, problem);
+    this.#handle({ type: "model_failed", model });
   }
 
   workerLost(workerId: string): void {
@@ -159,12 +165,12 @@ class SchedulerDispatcher implements Dispatcher {
     this.#handle({ type: "permits_changed", workerId, permits });
   }
 
-  #abort(callId: CallId): void {
+  #end(callId: CallId, error: AppError): void {
     const open = this.#close(callId);
     if (open === undefined) return;
     // For one that has not been submitted yet this is an unknown call, which the scheduler ignores.
     this.#handle({ type: "call_aborted", callId });
-    open.reject(new AppError("client_gone"));
+    open.reject(error);
   }
 
   /** Obeying a command can itself cause an event (a discarded worker is lost at once): it waits until all commands of this one are obeyed. */
@@ -195,6 +201,12 @@ class SchedulerDispatcher implements Dispatcher {
       case "discard_worker":
         this.#pool.discard(command.workerId);
         return;
+      case "load_model":
+        this.#pool.load(command.model);
+        return;
+      case "unload_model":
+        this.#pool.unload(command.model);
+        return;
       case "set_timer":
         this.#timer?.clear();
         this.#timer = this.#clock.setTimer(command.atMs, () => this.#handle({ type: "timer_fired" }));
@@ -214,6 +226,7 @@ class SchedulerDispatcher implements Dispatcher {
     const first = calls[0];
     assertBug(first !== undefined, "the scheduler cut an empty batch");
     const texts = batch.inputs.map(({ index }, at) => calls[at]?.call.texts[index] ?? "");
+    const revision = this.#revisions.get(first.call.model) ?? "";
     const outcome = await this.#pool.run(workerId, { ...optionsOf(first.call), texts }).catch(asBatchError);
     // A lost worker's batches end with `worker_lost`, which the pool has reported already.
     if (outcome instanceof BatchError && outcome.kind === "worker_lost") return;
@@ -223,7 +236,11 @@ class SchedulerDispatcher implements Dispatcher {
       this.#handle({ type: "batch_failed", batchId: batch.id });
       return;
     }
-    for (const [row, { index }] of batch.inputs.entries()) calls[row]?.rows.keep(index, outcome, row);
+    for (const [row, { callId, index }] of batch.inputs.entries()) {
+      const rows = calls[row]?.rows;
+      if (rows?.differs(revision) === true) this.#end(callId, new AppError("model_changed", { retryAfterMs: 1_000 }));
+      else rows?.keep(index, { ...outcome, revision }, row);
+    }
     this.#handle({ type: "batch_finished", batchId: batch.id, failedInputs: outcome.failedRows });
   }
 
@@ -243,29 +260,13 @@ class SchedulerDispatcher implements Dispatcher {
     const open = this.#close(callId);
     assertBug(open !== undefined, "the scheduler completed a call twice");
     const startedAtMs = open.startedAtMs ?? open.admittedAtMs;
-    const { data, dimensions, pooling, tokenCounts, truncated } = open.rows;
-    open.resolve({
-      data,
-      dimensions,
-      pooling,
-      tokenCounts,
-      truncated,
-      queueMs: startedAtMs - open.admittedAtMs,
-      batchMs: this.#clock.nowMs() - startedAtMs,
-    });
+    open.resolve(open.rows.result(startedAtMs - open.admittedAtMs, this.#clock.nowMs() - startedAtMs));
   }
 
   #reject(command: Extract<SchedulerCommand, { type: "reject_call" }>): void {
     const open = this.#close(command.callId);
     assertBug(open !== undefined, "the scheduler rejected a call twice");
-    const { reason, retryAfterMs, inputIndex, phase } = command;
-    const param = inputIndex === undefined ? phase : `text[${inputIndex}]`;
-    open.reject(
-      new AppError(reason, {
-        ...(param === undefined ? {} : { param }),
-        ...(retryAfterMs > 0 ? { retryAfterMs } : {}),
-      }),
-    );
+    open.reject(refusalError(command, this.#modelProblems.get(open.call.model)));
   }
 
   #close(callId: CallId): OpenCall | undefined {
@@ -276,18 +277,4 @@ class SchedulerDispatcher implements Dispatcher {
   }
 }
 
-/** What the inputs of one batch have in common. */
-function optionsOf(call: DispatchCall): Omit<BatchRequest, "texts"> {
-  const { model, pooling, normalize, promptName, prompt, dimensions, truncationSide } = call;
-  return { model, pooling, normalize, promptName, prompt, dimensions, truncationSide };
-}
-
-function asBatchError(error: unknown): BatchError {
-  return error instanceof BatchError ? error : new BatchError("batch_failed", "the pool failed", { cause: error });
-}
-
 type WithoutTime<E> = E extends unknown ? Omit<E, "atMs"> : never;
-
-function assertBug(holds: boolean, what: string): asserts holds {
-  if (!holds) throw new Error(`${what}. This is a bug in embedge.`);
-}

@@ -3,8 +3,9 @@ import type { ModelInfo, Pooling, TextOptions, VectorBlock } from "../pool/worke
 import type { Priority } from "../scheduler/events.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { ModelNames } from "./model-names.ts";
-import { checkTextOptions } from "./text-options.ts";
-import { createTokenCost } from "./token-cost.ts";
+import type { ModelStage } from "../scheduler/events.ts";
+import { asksOfModel, checkTextOptions } from "./text-options.ts";
+import { createTokenCost, type TokenCost } from "./token-cost.ts";
 
 export interface Embedder {
   /** Embeds every text of one call or rejects with one AppError; an abort drops the call, while a batch already running finishes unseen. */
@@ -17,8 +18,12 @@ export interface ServedModel {
   readonly name: string;
   /** Other names for it. */
   readonly aliases: readonly string[];
-  /** Undefined until a worker has loaded it. */
+  /** Undefined until a worker has loaded it; kept when it is unloaded. */
   readonly info: ModelInfo | undefined;
+  /** Whether it is in memory. A cold one is loaded by the first call for it. */
+  readonly stage: ModelStage;
+  /** Of all its workers; 0 while it is cold. */
+  readonly memoryBytes: number;
 }
 
 export interface EmbedCall extends TextOptions {
@@ -41,6 +46,8 @@ export interface EmbedCall extends TextOptions {
 export interface EmbedResult {
   /** The model that ran, never an alias. */
   readonly model: string;
+  /** Of that model: the commit it was pulled at, or a hash of its weights. */
+  readonly revision: string;
   readonly pooling: Pooling;
   readonly vectors: VectorBlock;
   /** Tokens of each text after truncation, special tokens counted. */
@@ -63,8 +70,10 @@ export interface EmbedderLimits {
 export interface EmbedderOptions {
   readonly dispatcher: Pick<Dispatcher, "submit">;
   readonly names: ModelNames;
-  /** The model's own name and, once a worker has loaded it, what it is. */
-  readonly served: { readonly name: string; info(): ModelInfo | undefined };
+  /** What a worker has told of a model, once one has loaded it. */
+  readonly info: (model: string) => ModelInfo | undefined;
+  /** The models under their own names, the default first. */
+  readonly served: () => readonly Omit<ServedModel, "aliases">[];
   readonly limits: EmbedderLimits;
 }
 
@@ -73,13 +82,24 @@ const NAMED_PROMPT_TOKENS = 16;
 /** Tokens assumed as the longest input until a worker has told the model's limit. */
 const TOKENS_MAX_UNTIL_KNOWN = 512;
 
-export function createEmbedder({ dispatcher, names, served, limits }: EmbedderOptions): Embedder {
-  const cost = createTokenCost();
+export function createEmbedder({ dispatcher, names, info: infoOf, served, limits }: EmbedderOptions): Embedder {
+  const costs = new Map<string, TokenCost>();
+
+  /** What a model can do, as one of its workers tells: a call for an empty text waits until there is one. */
+  async function learn(call: EmbedCall, model: string): Promise<ModelInfo | undefined> {
+    const { deadlineAtMs, signal, tenant, priority } = call;
+    const first = { model, texts: [""], inputTokens: [1], pooling: "default", normalize: true } as const;
+    await dispatcher.submit({ ...first, deadlineAtMs, signal, tenant, priority });
+    return infoOf(model);
+  }
+
   return {
     async embed(call) {
       const model = names.resolve(call.model);
       checkTexts(call.texts, limits);
-      const info = served.info();
+      const cost = costs.get(model) ?? createTokenCost();
+      costs.set(model, cost);
+      const info = infoOf(model) ?? (asksOfModel(call) ? await learn(call, model) : undefined);
       checkTextOptions(call, info, limits.textBytesMax);
       const tokensMax = info?.maxTokens ?? TOKENS_MAX_UNTIL_KNOWN;
       const { texts, prompt = "", promptName, pooling = "default" } = call;
@@ -94,10 +114,10 @@ export function createEmbedder({ dispatcher, names, served, limits }: EmbedderOp
         // A count that a limit has cut says nothing about the text behind the cut, nor does one with a prompt unseen here.
         if (promptTokens === 0 && !truncated.has(index) && estimated < tokensMax) cost.learn(estimated, actual);
       }
-      const { data, dimensions, ...facts } = result;
-      return { model, vectors: { rows: texts.length, dimensions, data }, ...facts };
+      const { data, json, dimensions, ...facts } = result;
+      return { model, vectors: { rows: texts.length, dimensions, data, json }, ...facts };
     },
-    models: () => [{ name: served.name, aliases: names.aliases, info: served.info() }],
+    models: () => served().map((model) => ({ ...model, aliases: names.aliasesOf(model.name) })),
   };
 }
 

@@ -1,21 +1,36 @@
 import { AppError } from "../errors.ts";
 
-/** Which names mean the model that runs here. */
+/** Which names mean which of the models that are served here. */
 export interface ModelNames {
   /** The model that answers to `name`; throws `model_not_found` with the names there are. */
   resolve(name: string): string;
+  /** The other names of a model. */
+  aliasesOf(model: string): readonly string[];
+}
+
+/** A model under its own name, and what it is called wherever it is served. */
+export interface NamedModel {
+  readonly name: string;
   readonly aliases: readonly string[];
 }
 
 /** In a configuration an alias may say "default" instead of the model's own name. */
 const DEFAULT = "default";
 
-/** `served`: the model's own name; `aliases`: other name → model. */
-export function createModelNames(served: string, aliases: Readonly<Record<string, string>>): ModelNames {
-  const targets = new Map<string, string>([[served, served]]);
-  for (const [alias, target] of Object.entries(aliases)) {
+/** `models`: those that are served, the default first; `configured`: other name → model, which is stronger than a model's own. */
+export function createModelNames(
+  models: readonly [NamedModel, ...NamedModel[]],
+  configured: Readonly<Record<string, string>>,
+): ModelNames {
+  const own = new Map(models.map(({ name }) => [name, name]));
+  for (const { name, aliases } of models) {
+    for (const alias of aliases) if (!own.has(alias)) own.set(alias, name);
+  }
+  const targets = new Map(own);
+  for (const [alias, target] of Object.entries(configured)) {
     // An alias of a model that is not served here stays unknown: never a silent other model.
-    if (target === DEFAULT || target === served) targets.set(alias, served);
+    const model = target === DEFAULT ? models[0].name : own.get(target);
+    if (model !== undefined) targets.set(alias, model);
   }
   const known = [...targets.keys()];
   return {
@@ -29,6 +44,6 @@ export function createModelNames(served: string, aliases: Readonly<Record<string
       }
       return target;
     },
-    aliases: known.filter((name) => name !== served),
+    aliasesOf: (model) => known.filter((name) => name !== model && targets.get(name) === model),
   };
 }

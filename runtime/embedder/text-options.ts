@@ -4,7 +4,12 @@ import type { ModelInfo, TextOptions } from "../pool/worker-pool.ts";
 /** UTF-16 code units of a prompt: it travels in the head of a frame, which has 64 KiB and takes six bytes for the worst of them. */
 const PROMPT_LENGTH_MAX = 8_192;
 
-/** Throws `invalid_request` that names the field which the model cannot give; `starting` while no worker has told what it can. */
+/** Whether only the model can tell that this can be had. */
+export function asksOfModel({ promptName, dimensions }: TextOptions): boolean {
+  return promptName !== undefined || dimensions !== undefined;
+}
+
+/** Throws `invalid_request` that names the field which the model cannot give; `starting` where no worker has told what it can. */
 export function checkTextOptions(options: TextOptions, info: ModelInfo | undefined, textBytesMax: number): void {
   const { promptName, prompt, dimensions } = options;
   if (promptName !== undefined && prompt !== undefined) {
@@ -15,7 +20,7 @@ export function checkTextOptions(options: TextOptions, info: ModelInfo | undefin
     throw invalid("prompt", `A prompt has at most ${lengthMax} characters.`);
   }
   if (prompt !== undefined && !prompt.isWellFormed()) throw new AppError("invalid_unicode", { param: "prompt" });
-  if (promptName === undefined && dimensions === undefined) return;
+  if (!asksOfModel(options)) return;
   if (info === undefined) throw new AppError("starting");
   if (promptName !== undefined) checkPromptName(promptName, info);
   if (dimensions !== undefined) checkDimensions(dimensions, info);

@@ -5,6 +5,7 @@
  * would live on otherwise.
  */
 import { startWrangler, type WranglerOptions, type WranglerServer } from "./wrangler.ts";
+import { setQuietDefaults } from "./wrangler-env.ts";
 
 /** What this process is asked to run. */
 export type ChildOptions = Omit<WranglerOptions, "onServing" | "onProblem">;
@@ -17,18 +18,7 @@ export type ChildMessage =
 /** What it is told: once what to run, at last to end. */
 export type ChildCommand = { readonly type: "run"; readonly options: ChildOptions } | { readonly type: "stop" };
 
-/** What nobody asked for; a variable that is set already stands. */
-const defaults = {
-  // Each would send a request out of this machine.
-  CLOUDFLARE_CF_FETCH_ENABLED: "false",
-  WRANGLER_SEND_METRICS: "false",
-  // Else it writes to the user's home.
-  WRANGLER_WRITE_LOGS: "false",
-  // Keeps a trace of each request, which takes 2 ms, and shows it at /cdn-cgi/local/explorer.
-  X_LOCAL_OBSERVABILITY: "false",
-  X_LOCAL_EXPLORER: "false",
-};
-Object.assign(process.env, { ...defaults, ...process.env });
+setQuietDefaults(process.env);
 
 process.on("disconnect", endGroup);
 

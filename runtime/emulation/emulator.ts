@@ -1,12 +1,14 @@
 import { Agent } from "node:http";
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
-import { forward } from "../http/forward.ts";
+import { forward, hasBody } from "../http/forward.ts";
 import { errorResponse } from "../routing/error-response.ts";
 import type { FunctionCall, FunctionResult, FunctionRunner } from "../routing/function-runner.ts";
 import { readTimeoutMs, type TimeoutLimits } from "../routing/invocation.ts";
+import { TRIGGER_PATHS } from "../routing/trigger-handlers.ts";
 import type { ChildOptions } from "./child.ts";
 import { watchPort } from "./port-watch.ts";
+import { watchForStuck } from "./stuck-watch.ts";
 import { createWranglerProcess } from "./wrangler-process.ts";
 
 export interface EmulatorOptions {
@@ -36,6 +38,8 @@ const DOWN_MS_MAX = 10_000;
 const RETRY_AFTER_MS = 1_000;
 /** The functions answer at their deadline by themselves, unless one of them loops and lets nothing else run. */
 const STUCK_MS = 1_000;
+/** No file's route is like that, so the functions answer it at once, unless they are stuck. */
+const PROBE_URL = new URL("http://localhost//");
 /** workerd closes idle connections after 5 s; ours go sooner, so that none is closed under a request. */
 const IDLE_MS_MAX = 2_000;
 /** For metrics: which route it was, workerd knows. */
@@ -51,12 +55,21 @@ export function createEmulator({ clock, random, limits, log }: EmulatorOptions):
   async function send(call: FunctionCall): Promise<Response> {
     const target = await port.untilListening(WAIT_MS);
     if (target === undefined) throw new Error("workerd does not listen");
-    const { request, url, id } = call;
+    const { request, id } = call;
+    // The path that this wrangler knows.
+    const url = TRIGGER_PATHS.includes(call.url.pathname)
+      ? new URL(`${TRIGGER_PATHS[1]}${call.url.search}`, call.url)
+      : call.url;
     const stuck = new AbortController();
-    const timer = clock.setTimer(clock.nowMs() + timeLimitMs(request, limits), () => {
-      log("workerd is stuck, most likely in a loop of a function; it is started again.");
-      stuck.abort();
-      wrangler.restart();
+    const watch = watchForStuck({
+      clock,
+      everyMs: timeLimitMs(request, limits),
+      answers: () => answersAt(target, agent),
+      stuck() {
+        log("workerd is stuck, most likely in a loop of a function; it is started again.");
+        stuck.abort();
+        wrangler.restart();
+      },
     });
     try {
       return await forward(request, { target, agent, url, headers: { "x-request-id": id }, signal: stuck.signal });
@@ -64,10 +77,10 @@ export function createEmulator({ clock, random, limits, log }: EmulatorOptions):
       port.check();
       // Nothing was sent, so nothing can run twice.
       const isUnsent = error instanceof Error && "code" in error && error.code === "ECONNREFUSED";
-      if (isUnsent && request.body === null) return send(call);
+      if (isUnsent && !hasBody(request)) return send(call);
       throw error;
     } finally {
-      timer.clear();
+      watch.clear();
     }
   }
 
@@ -76,8 +89,10 @@ export function createEmulator({ clock, random, limits, log }: EmulatorOptions):
     async run(call) {
       try {
         const response = await send(call);
-        // What has no id was not answered by the functions but by what should have run them.
-        if (response.headers.has("x-request-id")) return answered(response);
+        // What has no id comes from a Worker with a `main` of its own, or, where it is a failure, from what should have run the functions.
+        const isTrigger = TRIGGER_PATHS.includes(call.url.pathname);
+        const isAnswer = isTrigger || response.status < 500 || response.headers.has("x-request-id");
+        if (isAnswer) return answered(response);
         await response.body?.cancel();
         return failed(new AppError("function_error", { cause: new Error(`workerd answered ${response.status}`) }));
       } catch (cause) {
@@ -99,14 +114,26 @@ export function createEmulator({ clock, random, limits, log }: EmulatorOptions):
   };
 }
 
-function timeLimitMs({ headers, body }: Request, limits: EmulatorOptions["limits"]): number {
+async function answersAt(target: URL, agent: Agent): Promise<boolean> {
+  try {
+    const signal = AbortSignal.timeout(STUCK_MS);
+    const answer = await forward(new Request(PROBE_URL), { target, agent, url: PROBE_URL, headers: {}, signal });
+    await answer.body?.cancel();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** When a function without a limit of its own should have answered. */
+function timeLimitMs(request: Request, limits: EmulatorOptions["limits"]): number {
   let timeoutMs = limits.requestTimeoutMsMax;
   try {
-    timeoutMs = readTimeoutMs(headers, limits);
+    timeoutMs = readTimeoutMs(request.headers, limits);
   } catch {
     // The functions refuse it.
   }
-  return timeoutMs + STUCK_MS + (body === null ? 0 : limits.bodyTimeoutMs);
+  return timeoutMs + STUCK_MS + (hasBody(request) ? limits.bodyTimeoutMs : 0);
 }
 
 function answered(response: Response): FunctionResult {

@@ -4,6 +4,7 @@
  */
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
+import type { MiniflareWorkers, OptionsQuestion } from "./options-child.ts";
 
 export interface WranglerOptions {
   /** wrangler.toml, or .json, or .jsonc. */
@@ -31,11 +32,27 @@ interface Binding {
 
 /** As much as is used of the package. */
 interface Wrangler {
-  unstable_readConfig(args: { readonly config: string }): {
-    readonly ai?: { readonly binding?: string };
-    readonly compatibility_date?: string;
-  };
+  unstable_readConfig(args: { readonly config: string; readonly env?: string | undefined }): WranglerConfig;
+  unstable_getMiniflareWorkerOptions(
+    config: WranglerConfig,
+    environment: string | undefined,
+    options: { readonly overrides: { readonly enableContainers: boolean } },
+  ): { readonly workerOptions: MiniflareOptions; readonly externalWorkers: readonly MiniflareOptions[] };
   readonly unstable_DevEnv: new () => DevEnv;
+}
+
+interface WranglerConfig {
+  readonly name?: string;
+  ai?: { readonly binding?: string } | undefined;
+  unsafe?: object | undefined;
+  workflows?: readonly { readonly script_name?: string }[];
+  readonly compatibility_date?: string;
+}
+
+/** Those of Miniflare 4, of which wrangler speaks. */
+interface MiniflareOptions extends Readonly<Record<string, unknown>> {
+  readonly serviceBindings?: object;
+  readonly durableObjects?: Readonly<Record<string, { readonly scriptName?: string }>>;
 }
 
 /** What `unstable_startWorker` makes too; made here, so that no event is missed. */
@@ -57,13 +74,12 @@ export async function startWrangler(options: WranglerOptions): Promise<WranglerS
   const wrangler = (await importFrom(require, "wrangler").catch(explainMissing)) as Wrangler;
   const config = wrangler.unstable_readConfig({ config: options.configFile });
   await checkDate(require, config.compatibility_date ?? "");
-  const bindings: Record<string, Binding> = {
-    [config.ai?.binding ?? "AI"]: {
-      type: "unsafe_ai",
-      // By its path: under the package's name it is found only where it is installed beside miniflare.
-      dev: { plugin: { package: options.pluginFile, name: "embedge-ai" }, options: { url: options.upstreamUrl } },
-    },
+  const ai: Binding = {
+    type: "unsafe_ai",
+    // By its path: under the package's name it is found only where it is installed beside miniflare.
+    dev: { plugin: { package: options.pluginFile, name: "embedge-ai" }, options: { url: options.upstreamUrl } },
   };
+  const bindings: Record<string, Binding> = { AI: ai, [config.ai?.binding ?? "AI"]: ai };
   for (const [name, value] of Object.entries(options.vars)) bindings[name] = { type: "plain_text", value };
   const env = new wrangler.unstable_DevEnv();
   const served = Promise.withResolvers<void>();
@@ -95,6 +111,76 @@ export async function startWrangler(options: WranglerOptions): Promise<WranglerS
   return worker;
 }
 
+/**
+ * What Miniflare needs to give the bindings of a configuration, as `getPlatformProxy` asks for them, and with its queue consumers, which
+ * that leaves out. `env.AI` is not among them. Throws where wrangler refuses the configuration.
+ */
+export async function readMiniflareOptions({ configFile, environment }: OptionsQuestion): Promise<MiniflareWorkers> {
+  const require = requireFor(configFile);
+  const wrangler = (await importFrom(require, "wrangler")) as Wrangler;
+  const config = wrangler.unstable_readConfig({ config: configFile, env: environment });
+  await checkDate(require, config.compatibility_date ?? "");
+  config.ai = undefined;
+  config.unsafe = {};
+  // Their code would have to run in workerd; `getPlatformProxy` leaves them out as well.
+  config.workflows = (config.workflows ?? []).filter(({ script_name: script }) => script !== undefined);
+  const { workerOptions, externalWorkers } = wrangler.unstable_getMiniflareWorkerOptions(config, environment, {
+    overrides: { enableContainers: false },
+  });
+  // Rules for the modules of a bundle, which there is none of.
+  const { modulesRules: _, ...worker } = workerOptions;
+  const scripts = Object.values(worker.durableObjects ?? {}).map(({ scriptName }) => scriptName);
+  return {
+    name: config.name ?? "embedge",
+    worker,
+    others: externalWorkers,
+    hasNeighbours:
+      Object.keys(worker.serviceBindings ?? {}).length > 0 || scripts.some((script) => script !== undefined),
+  };
+}
+
+/** As much as is used of the package. */
+export interface MiniflareModule {
+  readonly Miniflare: new (options: object) => Miniflare;
+  readonly Log: new (level: number) => { log(message: string): void };
+  readonly LogLevel: { readonly WARN: number };
+  readonly Response: new (body: string) => object;
+  convertV4MiniflareOptions(options: object): object;
+  getDefaultDevRegistryPath(): string;
+}
+
+export interface Miniflare {
+  readonly ready: Promise<URL>;
+  getBindings(): Promise<Record<string, unknown>>;
+  dispose(): Promise<void>;
+}
+
+/** The one that wrangler comes with. */
+export async function importMiniflare(configFile: string): Promise<MiniflareModule> {
+  const require = createRequire(requireFor(configFile).resolve("wrangler"));
+  return (await importFrom(require, "miniflare")) as MiniflareModule;
+}
+
+/** Whether there is a wrangler for a project. */
+export function hasWrangler(configFile: string): boolean {
+  try {
+    return requireFor(configFile).resolve("wrangler") !== "";
+  } catch {
+    return false;
+  }
+}
+
+/** Of the project's packages where they have a wrangler, else of ours. */
+function requireFor(configFile: string): NodeJS.Require {
+  const require = createRequire(configFile);
+  try {
+    require.resolve("wrangler");
+    return require;
+  } catch {
+    return createRequire(import.meta.url);
+  }
+}
+
 async function checkDate(require: NodeJS.Require, wanted: string): Promise<void> {
   const workerd = await importFrom(createRequire(require.resolve("wrangler")), "workerd");
   const newest = (workerd as { readonly compatibilityDate: string }).compatibilityDate;
@@ -102,11 +188,11 @@ async function checkDate(require: NodeJS.Require, wanted: string): Promise<void>
   throw new Error(`compatibility_date ${wanted} is newer than the installed workerd knows: ${newest}.`);
 }
 
+export const INSTALL = "npm install --save-dev wrangler@4.155.0";
+
 function explainMissing(error: unknown): never {
   const isMissing = error instanceof Error && "code" in error && error.code === "MODULE_NOT_FOUND";
-  throw isMissing
-    ? new Error("wrangler is not installed: npm install --save-dev wrangler@4.155.0", { cause: error })
-    : error;
+  throw isMissing ? new Error(`wrangler is not installed: ${INSTALL}`, { cause: error }) : error;
 }
 
 /** From the project's packages, not from ours: its own wrangler is the one that deploys it. */

@@ -66,7 +66,7 @@ export function createApp(options: AppOptions): Hono<AppEnv> {
     const trace = startTrace(c.req.raw, clock.nowMs());
     c.set("trace", trace);
     await next();
-    setHeaders(c, new Headers({ "x-request-id": trace.id }));
+    setHeaders(c, new Headers({ "x-request-id": trace.id, ...modelHeaders(trace.embedded) }));
     const { id, arrivedAtMs, route, kind, error, embedded } = trace;
     const ms = clock.nowMs() - arrivedAtMs;
     options.onRequest?.({ id, method: c.req.method, route, kind, status: c.res.status, ms, error, embedded });
@@ -117,6 +117,17 @@ function mountOf(c: Context<AppEnv>): Mount | undefined {
 function startTrace(request: Request, arrivedAtMs: number): Trace {
   const id = requestIdOf(request.headers);
   return { id, arrivedAtMs, route: "unmatched", kind: "unmatched", error: undefined, embedded: undefined };
+}
+
+/** Which model at which revision gave the vectors of the answer, whatever its dialect. */
+function modelHeaders(embedded: EmbedTally | undefined): Record<string, string> {
+  if (embedded === undefined || embedded.models.length === 0) return {};
+  // A folder may have any name, a header may not.
+  const listed = (values: readonly string[]): string => values.map((value) => encodeURI(value)).join(", ");
+  return {
+    "x-embedge-model": listed(embedded.models.map(({ name }) => name)),
+    "x-embedge-revision": listed(embedded.models.map(({ revision }) => revision)),
+  };
 }
 
 function setHeaders(c: Context<AppEnv>, headers: Headers): void {

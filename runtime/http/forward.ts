@@ -26,15 +26,20 @@ const HOP_BY_HOP: readonly string[] = [
   "upgrade",
 ];
 
+/** Up to so many bytes are passed on as one piece: a stream of the Web costs more than the rest of the way. */
+const WHOLE_BYTES_MAX = 64 * 1024;
+
 /**
- * Sends a request to another HTTP server of this machine and resolves with its answer, body unread. Nothing is decoded,
- * followed or added. Rejects where no answer comes, or when a signal aborts.
+ * Sends a request to another HTTP server of this machine and resolves with its answer; a long body is then still to come.
+ * Nothing is decoded, followed or added. Rejects where no answer comes, or when a signal aborts.
  *
  * When the client goes away, the connection is reset: workerd takes a plain close for a client that still reads.
  */
-export function forward(request: Request, options: ForwardOptions): Promise<Response> {
+export async function forward(request: Request, options: ForwardOptions): Promise<Response> {
   const { target, agent, url, headers } = options;
-  const signal = AbortSignal.any([request.signal, options.signal]);
+  const body = await readBody(request);
+  const signals = [request.signal, options.signal];
+  for (const signal of signals) signal.throwIfAborted();
   return new Promise((resolve, reject) => {
     const outgoing = httpRequest({
       agent,
@@ -44,19 +49,38 @@ export function forward(request: Request, options: ForwardOptions): Promise<Resp
       path: `${url.pathname}${url.search}`,
       headers: { ...endToEnd(request.headers), host: url.host, ...headers },
     });
-    const leave = (): void => {
-      reject(signal.reason);
+    const leave = (event: Event): void => {
+      reject((event.target as AbortSignal).reason);
       reset(outgoing);
     };
-    signal.addEventListener("abort", leave, { once: true });
-    outgoing.once("close", () => signal.removeEventListener("abort", leave));
+    for (const signal of signals) signal.addEventListener("abort", leave, { once: true });
+    outgoing.once("close", () => {
+      for (const signal of signals) signal.removeEventListener("abort", leave);
+    });
     outgoing.on("error", reject);
-    outgoing.once("response", (incoming) => resolve(toResponse(incoming, outgoing)));
-    if (signal.aborted) leave();
-    if (request.body === null) outgoing.end();
+    outgoing.once("response", (incoming) => toResponse(incoming, outgoing).then(resolve, reject));
     // A body that ends badly has ended the request, and so told of it.
-    else pipeline(Readable.fromWeb(request.body), outgoing, () => {});
+    if (body instanceof ReadableStream) pipeline(Readable.fromWeb(body), outgoing, () => {});
+    else outgoing.end(body);
   });
+}
+
+/** Whether a body may come; of a server's request it can be told without making a stream of it. */
+export function hasBody(request: Request): boolean {
+  if (request.method === "GET" || request.method === "HEAD") return false;
+  const isAnnounced = ["content-length", "transfer-encoding"].some((name) => request.headers.has(name));
+  return isAnnounced || request.body !== null;
+}
+
+async function readBody(request: Request): Promise<Uint8Array | ReadableStream | undefined> {
+  if (!hasBody(request)) return undefined;
+  return isShort(request.headers.get("content-length"))
+    ? new Uint8Array(await request.arrayBuffer())
+    : (request.body ?? undefined);
+}
+
+function isShort(contentLength: string | null | undefined): boolean {
+  return contentLength !== null && contentLength !== undefined && Number(contentLength) <= WHOLE_BYTES_MAX;
 }
 
 function reset(outgoing: ClientRequest): void {
@@ -65,15 +89,22 @@ function reset(outgoing: ClientRequest): void {
   outgoing.destroy();
 }
 
-function toResponse(incoming: IncomingMessage, outgoing: ClientRequest): Response {
+async function toResponse(incoming: IncomingMessage, outgoing: ClientRequest): Promise<Response> {
   const status = incoming.statusCode ?? 502;
   const headers = new Headers();
   for (const [name, values = []] of Object.entries(incoming.headersDistinct)) {
     if (!HOP_BY_HOP.includes(name)) for (const value of values) headers.append(name, value);
   }
   const isEmpty = outgoing.method === "HEAD" || status === 204 || status === 304;
-  if (isEmpty) incoming.resume();
-  return new Response(isEmpty ? null : toBody(incoming, outgoing), { status, headers });
+  if (isEmpty) {
+    incoming.resume();
+    return new Response(null, { status, headers });
+  }
+  const isWhole = isShort(incoming.headers["content-length"]);
+  return new Response(isWhole ? Buffer.concat(await incoming.toArray()) : toBody(incoming, outgoing), {
+    status,
+    headers,
+  });
 }
 
 /** One that resets the connection when it is cancelled. */

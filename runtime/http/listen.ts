@@ -6,11 +6,14 @@ import { AppError, type ErrorCode } from "../errors.ts";
 import { errorEnvelope, errorResponse } from "../routing/error-response.ts";
 import { allowHalfOpen } from "./half-open.ts";
 import { createNodeListener, withRequestId } from "./node-listener.ts";
+import { retireServer } from "./retire.ts";
 
 export interface ListenOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
+  /** A socket that is bound already and was inherited under this number: used in place of host and port. */
+  readonly fd?: number | undefined;
   readonly clock: Clock;
   /** Time for the request headers. */
   readonly headersTimeoutMs: number;
@@ -33,6 +36,8 @@ export interface Listener {
   readonly host: string;
   /** The port that was taken. */
   readonly port: number;
+  /** Takes no more connections, and ends each with its next answer or when it has idled for `keepAliveMs`; resolves when none is left, or only running requests. */
+  retire(): Promise<void>;
   /** Takes no more connections, closes idle ones, lets running requests finish for `graceMs`, then ends those too; again, the same promise. */
   close(graceMs: number): Promise<void>;
 }
@@ -73,17 +78,24 @@ export async function listen(
   fetch: (request: Request) => Response | Promise<Response>,
   options: ListenOptions,
 ): Promise<Listener> {
+  const { clock, keepAliveMs = 65_000 } = options;
   const server = createServer({
     headersTimeout: options.headersTimeoutMs,
     requestTimeout: Math.max(options.bodyTimeoutMs, options.headersTimeoutMs),
-    keepAliveTimeout: options.keepAliveMs ?? 65_000,
+    keepAliveTimeout: keepAliveMs,
     connectionsCheckingInterval: 1_000,
   });
   if (options.connectionsMax !== undefined) server.maxConnections = options.connectionsMax;
   const open = trackResponses(server);
   allowHalfOpen(server, open, options.clock);
+  const closed = new Promise<void>((resolve) => server.once("close", resolve));
+  let retiring: Promise<void> | undefined;
   let closing: Promise<void> | undefined;
-  const isLast = (): boolean => closing !== undefined || options.isDraining?.() === true;
+  const isLast = (outgoing: ServerResponse): boolean => {
+    if (closing !== undefined || options.isDraining?.() === true) return true;
+    // Not where more requests have been read from the connection: they are answered first.
+    return retiring !== undefined && open.get(outgoing.req.socket) === outgoing;
+  };
   const report = (code: ErrorCode, cause: unknown): void => options.onConnectionError?.(new AppError(code, { cause }));
 
   const listener = createNodeListener(fetch, {
@@ -111,7 +123,6 @@ export async function listen(
   await openPort(server, options);
   const { port } = server.address() as AddressInfo;
   const close = async (graceMs: number): Promise<void> => {
-    const closed = once(server, "close");
     server.close();
     // Node counts a connection that never sent a request as busy.
     for (const [socket, outgoing] of open) {
@@ -123,12 +134,17 @@ export async function listen(
     await closed;
     timer.clear();
   };
-  return { host: options.host, port, close: (graceMs) => (closing ??= close(graceMs)) };
+  return {
+    host: options.host,
+    port,
+    retire: () => (retiring ??= retireServer(server, { clock, keepAliveMs })),
+    close: (graceMs) => (closing ??= close(graceMs)),
+  };
 }
 
-async function openPort(server: Server, { host, port }: ListenOptions): Promise<void> {
+async function openPort(server: Server, { host, port, fd }: ListenOptions): Promise<void> {
   try {
-    server.listen({ host, port });
+    server.listen(fd === undefined ? { host, port } : { fd });
     await once(server, "listening");
   } catch (cause) {
     throw new ListenError(cause as NodeJS.ErrnoException, host, port);

@@ -14,7 +14,7 @@ export interface NodeListenerOptions {
   /** How long a client may take nothing of what is ready for it. Default 30 s. */
   readonly writeTimeoutMs?: number | undefined;
   /** While true, each answer ends its connection. */
-  readonly isLast?: () => boolean;
+  readonly isLast?: (outgoing: ServerResponse) => boolean;
   /** Told of what never reached `fetch`, or failed behind it. */
   readonly onConnectionError?: ((error: AppError) => void) | undefined;
 }
@@ -29,7 +29,7 @@ export function createNodeListener(
     async (request, { outgoing }) => {
       await sendResponse(await fetch(request), outgoing as ServerResponse, {
         writeTimeoutMs: options.writeTimeoutMs ?? 30_000,
-        isLast: options.isLast?.() === true,
+        isLast: options.isLast?.(outgoing as ServerResponse) === true,
         onStreamError: (cause) => report("function_error", cause),
       });
       return RESPONSE_ALREADY_SENT;

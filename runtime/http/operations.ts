@@ -1,18 +1,35 @@
 import type { ErrorCode } from "../errors.ts";
 import { AppError } from "../errors.ts";
+import type { Compute } from "../pool/compute.ts";
 import { errorResponse } from "../routing/error-response.ts";
 
 /** Whether a worker can serve; what is wrong where none can. */
 export type Readiness =
-  | { readonly ready: true; readonly workersReady: number; readonly workersWanted: number }
+  | {
+      readonly ready: true;
+      readonly workersReady: number;
+      readonly workersWanted: number;
+      readonly models?: readonly ModelReadiness[];
+      readonly compute?: Compute | undefined;
+    }
   | {
       readonly ready: false;
-      readonly code: Extract<ErrorCode, "starting" | "no_worker" | "draining">;
+      readonly code: Extract<ErrorCode, "starting" | "start_failed" | "no_worker" | "draining">;
       /** One sentence per worker that is not ready. */
       readonly problems: readonly string[];
       /** When to ask again, in milliseconds from now; undefined where nobody knows. */
       readonly retryAfterMs: number | undefined;
     };
+
+/** A model that is in memory, or on its way. */
+export interface ModelReadiness {
+  readonly name: string;
+  /** "loading", "loaded" or "unloading". */
+  readonly stage: string;
+  /** Undefined until it was loaded for the first time. */
+  readonly revision: string | undefined;
+  readonly workersReady: number;
+}
 
 export interface OperationsSources {
   readonly readiness: () => Readiness;
@@ -38,7 +55,10 @@ export function createOperations(sources: OperationsSources): ReadonlyMap<string
 function readyz(state: Readiness): Response {
   if (state.ready) {
     const workers = { ready: state.workersReady, wanted: state.workersWanted };
-    return answer(JSON.stringify({ status: "ready", workers }), "application/json");
+    return answer(
+      JSON.stringify({ status: "ready", workers, models: state.models, ...state.compute }),
+      "application/json",
+    );
   }
   const { code, problems, retryAfterMs } = state;
   return errorResponse(new AppError(code, { ...(retryAfterMs !== undefined && { retryAfterMs }) }), { problems });

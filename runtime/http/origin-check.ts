@@ -20,7 +20,8 @@ export function checkOrigin(request: Request, { allowedOrigins, isMounted }: Ori
   const isListed = origin !== "null" && (allowedOrigins.includes("*") || allowedOrigins.includes(origin));
   if (!isListed) throw new AppError("origin_not_allowed");
   headers.set("access-control-allow-origin", origin);
-  headers.set("access-control-expose-headers", "x-request-id, retry-after, retry-after-ms, x-should-retry");
+  const exposed = "x-request-id, retry-after, retry-after-ms, x-should-retry, x-embedge-model, x-embedge-revision";
+  headers.set("access-control-expose-headers", exposed);
   headers.set("vary", "origin");
   return headers;
 }

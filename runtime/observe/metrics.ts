@@ -5,6 +5,12 @@ export interface MetricSources {
   /** Inputs that wait. */
   readonly queueInputs: () => number;
   readonly readyWorkers: () => number;
+  /** Every model that is served. */
+  readonly models: () => readonly {
+    readonly model: string;
+    readonly memoryBytes: number;
+    readonly workersReady: number;
+  }[];
 }
 
 export interface Metrics {
@@ -15,6 +21,8 @@ export interface Metrics {
   batchFinished(batch: { readonly inputs: number; readonly ms: number }): void;
   /** `code` is one of the error catalogue. */
   rejected(code: string): void;
+  /** `model` is the own name of one that is served; `outcome`: "loaded", "failed" or "unloaded". */
+  modelMoved(model: string, outcome: string): void;
   /** `reason` is one of the pool's fixed words. */
   workerLost(reason: string): void;
   /** Prometheus text. */
@@ -87,6 +95,7 @@ export function createMetrics(sources: MetricSources): Metrics {
       batchSeconds.observe(ms / 1_000);
     },
     rejected: (code) => rejections.inc({ code }),
+    ...createModelMetrics(registers, sources),
     workerLost: (reason) => losses.inc({ reason }),
     read: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   };
@@ -105,4 +114,32 @@ function addGauges(registers: Registry[], sources: MetricSources): void {
     registers,
     collect: () => readyWorkers.set(sources.readyWorkers()),
   });
+}
+
+function createModelMetrics(registers: Registry[], { models }: MetricSources): Pick<Metrics, "modelMoved"> {
+  const memory: Gauge = new Gauge({
+    name: "embedding_model_memory_bytes",
+    help: "Memory of a model's workers, measured when they were ready; 0 for a model that is not loaded.",
+    labelNames: ["model"],
+    registers,
+    collect() {
+      for (const { model, memoryBytes } of models()) memory.set({ model }, memoryBytes);
+    },
+  });
+  const workers: Gauge = new Gauge({
+    name: "embedding_model_ready_workers",
+    help: "Workers that can serve, by the model they hold.",
+    labelNames: ["model"],
+    registers,
+    collect() {
+      for (const { model, workersReady } of models()) workers.set({ model }, workersReady);
+    },
+  });
+  const moves = new Counter({
+    name: "embedding_model_moves_total",
+    help: "Models that were loaded, could not be, or were unloaded to make room.",
+    labelNames: ["model", "outcome"],
+    registers,
+  });
+  return { modelMoved: (model, outcome) => moves.inc({ model, outcome }) };
 }

@@ -10,6 +10,9 @@ export interface PoolLogEvent {
 const levels: Readonly<Record<string, "debug" | "info">> = {
   worker_started: "debug",
   worker_ready: "info",
+  model_loading: "info",
+  model_loaded: "info",
+  model_unloaded: "info",
   worker_output: "debug",
 };
 

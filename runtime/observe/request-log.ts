@@ -17,6 +17,7 @@ export interface RequestWork {
   readonly tokens: number;
   readonly queueMs: number;
   readonly batchMs: number;
+  readonly models: readonly { readonly name: string; readonly revision: string }[];
 }
 
 /** What is known of one `env.AI.run` that came from outside this process. */
@@ -25,7 +26,13 @@ export interface RunLine {
   readonly ms: number;
   readonly error: RequestLine["error"];
   readonly embedded:
-    | { readonly tokenCounts: readonly number[]; readonly queueMs: number; readonly batchMs: number }
+    | {
+        readonly model: string;
+        readonly revision: string;
+        readonly tokenCounts: readonly number[];
+        readonly queueMs: number;
+        readonly batchMs: number;
+      }
     | undefined;
 }
 
@@ -42,6 +49,7 @@ export function logRequest(logger: Logger, line: RequestLine): void {
     status,
     ms: round(line.ms),
     ...(embedded !== undefined && {
+      ...describeModels(embedded.models),
       texts: embedded.texts,
       tokens: embedded.tokens,
       queueMs: round(embedded.queueMs),
@@ -62,6 +70,7 @@ export function logRun(logger: Logger, { id, ms, error, embedded }: RunLine): vo
     id,
     ms: round(ms),
     ...(embedded !== undefined && {
+      ...describeModels([{ name: embedded.model, revision: embedded.revision }]),
       texts: embedded.tokenCounts.length,
       tokens: embedded.tokenCounts.reduce((sum, tokens) => sum + tokens, 0),
       queueMs: round(embedded.queueMs),
@@ -73,6 +82,15 @@ export function logRun(logger: Logger, { id, ms, error, embedded }: RunLine): vo
   if (error !== undefined && EXPLAINED.includes(error.code)) {
     logger.error({ ...fields, stack: describeFailure(error.cause) }, "run");
   } else logger.info(fields, "run");
+}
+
+/** Nearly always one; nothing where no text was embedded. */
+function describeModels(models: RequestWork["models"]): { readonly model?: string; readonly revision?: string } {
+  if (models.length === 0) return {};
+  return {
+    model: models.map(({ name }) => name).join(", "),
+    revision: models.map(({ revision }) => revision).join(", "),
+  };
 }
 
 function round(ms: number): number {

@@ -12,6 +12,10 @@ export type LossReason =
   | "spawn_failed"
   /** Another protocol, another model, or other vectors than its fellows. */
   | "wrong_worker"
+  /** It did not answer for 10 s while it had nothing to do. */
+  | "unresponsive"
+  /** It held too much memory, had become slow or failed batches; its successor is ready. */
+  | "recycled"
   /** Its owner gave it up: a batch was overdue. */
   | "discarded"
   | "stopped";
@@ -26,6 +30,10 @@ export interface WorkerLoss {
 export type PoolEvent = { readonly workerId: string } & (
   | { readonly type: "worker_started"; readonly pid: number | undefined }
   | { readonly type: "worker_ready"; readonly startMs: number }
+  /** It answers no more, or again, while it has nothing to do; meanwhile it gets no batches. */
+  | { readonly type: "worker_silent"; readonly isSilent: boolean }
+  /** Another process is started that will take its place. */
+  | { readonly type: "worker_recycling"; readonly message: string }
   /** Told once its process is gone; no restart follows while the pool stops. */
   | ({ readonly type: "worker_lost"; readonly restartInMs: number | undefined } & WorkerLoss)
   /** One line, at most 8 KiB, control characters escaped. */

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 
 import type { Clock } from "../clock.ts";
 import { createFrameDecoder, encodeFrame, FrameError, type Frame } from "./frames.ts";
+import { createHeartbeat, type Heartbeat } from "./heartbeat.ts";
 import type { PoolEvent, WorkerLoss } from "./pool-events.ts";
 import { createWorkerOutput, type WorkerOutput } from "./worker-output.ts";
 import { startWorkerProcess, type WorkerProcess } from "./worker-process.ts";
@@ -13,6 +14,7 @@ import {
   readReplyId,
   readResult,
   readStartFailed,
+  resultBytesMax,
   type SentBatch,
 } from "./worker-replies.ts";
 import { BatchError, type BatchRequest, type BatchResult, type ModelInfo } from "./worker-pool.ts";
@@ -27,6 +29,8 @@ export interface PythonWorkerOptions {
   readonly log: (event: PoolEvent) => void;
   /** It has its first vector. Told once at most. */
   readonly onReady: (model: ModelInfo) => void;
+  /** It does not answer though it has nothing to do, or answers again. */
+  readonly onSilent: (isSilent: boolean) => void;
   /** It is given up. Told once, in a microtask of its own, before its batches reject. */
   readonly onLost: (loss: WorkerLoss) => void;
 }
@@ -59,6 +63,7 @@ export class PythonWorker {
   #model: ModelInfo | undefined;
   #startFailure: WorkerLoss | undefined;
   #loss: WorkerLoss | undefined;
+  #heartbeat: Heartbeat | undefined;
   readonly #lossTold = Promise.withResolvers<WorkerLoss>();
 
   constructor(options: PythonWorkerOptions) {
@@ -116,6 +121,7 @@ export class PythonWorker {
   lose(loss: WorkerLoss): void {
     if (this.#loss !== undefined) return;
     this.#loss = loss;
+    this.#heartbeat?.stop();
     this.#process.kill();
     queueMicrotask(() => {
       this.#options.onLost(loss);
@@ -159,7 +165,7 @@ export class PythonWorker {
   #frameLimits(): { headBytesMax: number; bodyBytesMax: number } {
     return {
       headBytesMax: HEAD_BYTES_MAX + HEAD_BYTES_PER_ROW * this.#rowsMax,
-      bodyBytesMax: this.#rowsMax * (this.#model?.dimensions ?? 0) * Float32Array.BYTES_PER_ELEMENT,
+      bodyBytesMax: resultBytesMax(this.#rowsMax, this.#model?.dimensions ?? 0),
     };
   }
 
@@ -179,6 +185,9 @@ export class PythonWorker {
       case "error":
         this.#settle(frame, (batch) => batch.reject(new BatchError("batch_failed", readError(frame.head, batch))));
         return;
+      case "pong":
+        this.#heartbeat?.pong(readReplyId(frame.head));
+        return;
       default:
         throw new ProtocolError("sent a frame of a type that nobody asked for");
     }
@@ -192,6 +201,13 @@ export class PythonWorker {
       return;
     }
     this.#model = readReady(head);
+    this.#heartbeat = createHeartbeat({
+      clock: this.#options.clock,
+      isIdle: () => this.#open.size === 0,
+      ping: (id) => void this.#process.write(encodeFrame({ type: "ping", id })),
+      onSilent: this.#options.onSilent,
+      onDead: () => this.lose({ reason: "unresponsive", message: "answered nothing for 10 s while it was idle" }),
+    });
     this.#options.onReady(this.#model);
   }
 

@@ -9,6 +9,9 @@ export interface WorkerCommandOptions {
   readonly device: Device;
   /** A BLAS library to load in front of MLX's own. */
   readonly blasPath?: string | undefined;
+  /** Folders of the extras to use. */
+  readonly fastFolder?: string | undefined;
+  readonly cudaFolder?: string | undefined;
   /** Padded tokens of one micro-batch inside the worker. */
   readonly budgetTokens: number;
   /** Longest batch in bytes, as JSON. */
@@ -21,6 +24,8 @@ export function workerCommandLine(options: WorkerCommandOptions, core: number | 
   const flags = ["--model", modelFolder, "--name", model, "--device", device];
   flags.push("--budget-tokens", String(options.budgetTokens), "--body-bytes-max", String(options.frameBytesMax));
   if (blasPath !== undefined) flags.push("--blas", blasPath);
+  if (options.fastFolder !== undefined) flags.push("--fast", options.fastFolder);
+  if (options.cudaFolder !== undefined) flags.push("--cuda", options.cudaFolder);
   if (core !== undefined) flags.push("--core", String(core));
   return [...command, ...flags];
 }
@@ -42,7 +47,7 @@ export function workerEnvironment(
     TRANSFORMERS_OFFLINE: "1",
   };
   // mx.compile on the CPU calls a C++ compiler for each new shape and gains nothing.
-  if (device === "cpu" || platform !== "darwin") environment["MLX_DISABLE_COMPILE"] = "1";
+  if (device === "cpu" || (device === "auto" && platform !== "darwin")) environment["MLX_DISABLE_COMPILE"] = "1";
   if (platform === "linux") {
     // By default glibc gives each large buffer back to the kernel at once: tens of thousands of page faults per batch.
     environment["MALLOC_MMAP_THRESHOLD_"] = "4294967296";

@@ -1,4 +1,4 @@
-/** Where batches run. Local processes and remote hosts look the same from here. */
+/** Where the batches of one model run. Local processes and remote hosts look the same from here. */
 export interface WorkerPool {
   /** Brings replicas up; resolves when the first is ready. A replica that fails to start is tried again for ever; the promise stays open meanwhile. Rejects with AppError `draining` when the pool is stopped first. */
   start(listener: PoolListener): Promise<void>;
@@ -16,6 +16,8 @@ export interface WorkerPool {
 export interface PoolListener {
   workerReady(worker: ReadyWorker): void;
   workerLost(workerId: string, cause: string): void;
+  /** It is ready and gets batches for so many permits from now on; those over the number run to their end. */
+  permitsChanged?(workerId: string, permits: number): void;
 }
 
 export interface ReadyWorker {
@@ -36,6 +38,8 @@ export interface ModelInfo {
   readonly pooling: Pooling;
   /** "cpu" or "gpu". */
   readonly device: string;
+  /** Whether the extra `fast` is in use. */
+  readonly fast?: boolean | undefined;
   /** The BLAS in use and its probed speed, GFLOP/s; 0 where not probed. */
   readonly blas: { readonly name: string; readonly gflops: number };
   /** Names of the prompts that its files define. */
@@ -46,6 +50,8 @@ export interface ModelInfo {
   readonly dimensionsAllowed: readonly number[] | null;
   /** What was assumed where the model folder says nothing. */
   readonly assumptions: readonly string[];
+  /** What the worker's process held when it was ready; undefined where it cannot tell. */
+  readonly memoryBytes?: number | undefined;
 }
 
 export interface PoolStatus {
@@ -60,6 +66,8 @@ export interface WorkerStatus {
   readonly restarts: number;
   /** Why it is not ready, in one sentence; undefined when it is. */
   readonly problem: string | undefined;
+  /** It said why it cannot start, or failed three times alike: the next try will hardly do better. */
+  readonly cannotStart?: boolean;
   /** Milliseconds to the next start, when waiting. */
   readonly restartInMs: number | undefined;
 }
@@ -91,6 +99,8 @@ export interface VectorBlock {
   readonly rows: number;
   readonly dimensions: number;
   readonly data: Float32Array;
+  /** Each row as a JSON list in ASCII, where the pool writes it: the shortest decimals that are the same float32. */
+  readonly json?: readonly (Uint8Array | undefined)[];
 }
 
 export interface BatchResult {
@@ -101,6 +111,8 @@ export interface BatchResult {
   readonly truncatedRows: readonly number[];
   /** Rows that gave no valid vector (NaN, infinite, zero): the text is poison. */
   readonly failedRows: readonly number[];
+  /** Memory of its process after the batch; undefined where the system does not tell. */
+  readonly residentBytes?: number | undefined;
   /** Time inside the worker. */
   readonly computeMs: number;
   /** The pooling that ran. */

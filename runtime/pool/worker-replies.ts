@@ -5,6 +5,8 @@ import type { BatchRequest, BatchResult, ModelInfo } from "./worker-pool.ts";
 
 export const PROTOCOL = 1;
 const BYTES_PER_FLOAT = 4;
+const JSON_NUMBER_BYTES_MAX = 16;
+const BRACKETS_BYTES = 2;
 const NORM_TOLERANCE = 1e-3;
 
 /** The worker sent what the protocol does not allow: nothing it says can be trusted any more. */
@@ -31,11 +33,13 @@ const readyHead = z.object({
     maxTokens: z.int().min(1),
     pooling,
     device: z.string(),
+    fast: z.boolean().optional(),
     blas: z.object({ name: z.string(), gflops: z.number().min(0) }),
     prompts: z.array(z.string()),
     defaultPrompt: z.string().nullable(),
     dimensionsAllowed: z.array(z.int().min(1)).nullable(),
     assumptions: z.array(z.string()),
+    memoryBytes: z.int().min(1).optional(),
   }),
 });
 const startFailedHead = z.object({ code: z.string(), message: z.string() });
@@ -50,6 +54,9 @@ const resultHead = z.object({
   failedRows: z.array(count),
   pooling,
   computeMs: z.number().min(0),
+  /** Length of each row's JSON text, which follow the vectors. */
+  jsonBytes: z.array(count).optional(),
+  residentBytes: count.optional(),
 });
 
 /** The model of a worker that says it is ready; call it after `protocolOf`. */
@@ -82,13 +89,21 @@ export function readResult({ head, body }: Frame, sent: SentBatch): BatchResult 
   checkNonce(result.nonce, sent);
   checkEqual("rows", result.rows, rows);
   checkEqual("dimensions", result.dimensions, sent.dimensions);
-  checkEqual("body bytes", body.length, rows * sent.dimensions * BYTES_PER_FLOAT);
+  const { jsonBytes } = result;
+  const vectorBytes = rows * sent.dimensions * BYTES_PER_FLOAT;
+  checkEqual("body bytes", body.length, vectorBytes + sum(jsonBytes ?? []));
+  if (jsonBytes !== undefined) checkEqual("JSON texts", jsonBytes.length, rows);
   checkEqual("token counts", result.tokenCounts.length, rows);
   checkRowNumbers("truncatedRows", result.truncatedRows, rows);
   checkRowNumbers("failedRows", result.failedRows, rows);
   if (sent.request.pooling !== "default") checkEqual("pooling", result.pooling, sent.request.pooling);
 
-  const vectors = { rows, dimensions: sent.dimensions, data: new Float32Array(body.buffer) };
+  const vectors = {
+    rows,
+    dimensions: sent.dimensions,
+    data: new Float32Array(body.buffer, 0, rows * sent.dimensions),
+    ...(jsonBytes !== undefined && { json: cutTexts(body.subarray(vectorBytes), jsonBytes) }),
+  };
   const failed = new Set(result.failedRows);
   for (let row = 0; row < rows; row++) {
     const vector = vectors.data.subarray(row * sent.dimensions, (row + 1) * sent.dimensions);
@@ -102,8 +117,23 @@ export function readResult({ head, body }: Frame, sent: SentBatch): BatchResult 
     truncatedRows: result.truncatedRows,
     failedRows: [...failed].toSorted((a, b) => a - b),
     computeMs: result.computeMs,
+    residentBytes: result.residentBytes,
     pooling: result.pooling,
   };
+}
+
+/** The answer to a batch is never longer: vectors, and JSON with numbers as long as `-1.1754944e-38` and a comma each. */
+export function resultBytesMax(rows: number, dimensions: number): number {
+  return rows * (dimensions * (BYTES_PER_FLOAT + JSON_NUMBER_BYTES_MAX) + BRACKETS_BYTES);
+}
+
+function cutTexts(texts: Uint8Array, lengths: readonly number[]): readonly Uint8Array[] {
+  let end = 0;
+  return lengths.map((length) => texts.subarray(end, (end += length)));
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }
 
 /** One NaN or infinite value makes the norm NaN or infinite; the sum of squares of float32 cannot overflow a double. */

@@ -3,20 +3,10 @@ import type { EmbedCall, Embedder, EmbedResult } from "../embedder/embedder.ts";
 import { AppError } from "../errors.ts";
 import { toAnswer } from "./ai-answer.ts";
 import { listModels } from "./ai-models.ts";
+import type { AiScope } from "./ai-scope.ts";
 import { toAppError } from "./error-response.ts";
 import { InferenceUpstreamError, upstreamCodeOf } from "./upstream-error.ts";
 import { readTextOptions } from "./text-options.ts";
-
-/** What `env.AI` inherits from the run of a handler that it was made for. */
-export interface AiScope {
-  /** Of the invocation: what the log has it under. */
-  readonly id: string;
-  /** On the host's Clock, for a call that is made now. */
-  deadlineAtMs(): number;
-  readonly signal: AbortSignal;
-  /** Told of each call that gave vectors. */
-  embedded(result: EmbedResult): void;
-}
 
 export interface AiLimits {
   /** Texts of one run. */

@@ -11,23 +11,16 @@ const OPEN = 91;
 const CLOSE = 93;
 
 /**
- * A matrix as JSON, one list per row: the very numbers of `toFloat32Decimal`, written as bytes at once.
- *
- * Twice as fast as JSON.stringify over lists of numbers, and no list is made: 0.7 ms for 32 rows of 384.
+ * A vector as a JSON list in ASCII: the very numbers of `toFloat32Decimal`, written as bytes at once. For pools whose
+ * workers do not write it: 20 µs for 384 numbers, half of JSON.stringify, and no list is made.
  */
-export function encodeRows(data: Float32Array, rows: number): Uint8Array<ArrayBuffer> {
-  const dimensions = rows === 0 ? 0 : data.length / rows;
-  const bytes = new Uint8Array(data.length * NUMBER_BYTES_MAX + 3 * rows + 2);
+export function encodeRow(row: Float32Array): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(row.length * NUMBER_BYTES_MAX + 2);
   let at = 0;
   bytes[at++] = OPEN;
-  for (let row = 0; row < rows; row++) {
-    if (row > 0) bytes[at++] = COMMA;
-    bytes[at++] = OPEN;
-    for (let column = 0; column < dimensions; column++) {
-      if (column > 0) bytes[at++] = COMMA;
-      at = writeNumber(bytes, at, data[row * dimensions + column] ?? 0);
-    }
-    bytes[at++] = CLOSE;
+  for (let column = 0; column < row.length; column++) {
+    if (column > 0) bytes[at++] = COMMA;
+    at = writeNumber(bytes, at, row[column] ?? 0);
   }
   bytes[at++] = CLOSE;
   return bytes.subarray(0, at);

@@ -44,19 +44,29 @@ export function createFunctionRunner({ routes, invoker, bodyBytesMax }: Function
     async run({ id, request, url, arrivedAtMs }) {
       const match = routes.match(url.pathname);
       if (match === undefined) return failed(new AppError("not_found"), undefined);
-      const { pattern, methods, handler } = match.route;
+      const { pattern, methods, limits, handler } = match.route;
       // A function without a list answers OPTIONS itself.
       const refusal = refuseMethod(request.method, methods ?? [...ANY_METHOD, "OPTIONS"]);
       if (refusal !== undefined) return { response: refusal, error: undefined, embedded: undefined, route: pattern };
       if (handler instanceof AppError) return failed(handler, pattern);
       let body: Uint8Array<ArrayBuffer> | undefined;
       try {
-        body = await readBoundedBody(request, bodyBytesMax);
+        body = await readBoundedBody(request, Math.min(limits.bodyBytesMax ?? bodyBytesMax, bodyBytesMax));
       } catch (thrown) {
         return failed(toAppError(thrown, "internal_error"), pattern);
       }
       const { params } = match;
-      const result = await invoker.invoke({ id, handler, params, request, url: url.href, body, arrivedAtMs });
+      const { timeoutMs } = limits;
+      const result = await invoker.invoke({
+        id,
+        handler,
+        params,
+        request,
+        url: url.href,
+        body,
+        arrivedAtMs,
+        timeoutMs,
+      });
       return { ...result, route: pattern };
     },
   };

@@ -3,10 +3,8 @@ import { readdir, realpath } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Clock } from "../clock.ts";
-import { AppError } from "../errors.ts";
-import { readHandler, readMethods } from "./function-module.ts";
+import { type LoadedFunction, toFailed, toFunction } from "./loaded-function.ts";
 import { urlOfVersion } from "./module-versions.ts";
-import type { Route } from "./route-table.ts";
 
 export interface FunctionsFolderOptions {
   readonly folder: string;
@@ -29,12 +27,12 @@ export class FunctionsFolderError extends Error {
 }
 
 /**
- * One route per file, by the file-name grammar of Pages: `index`, `[id]`, `[[path]]`; what begins with `_` or `.` is private.
+ * One function per file, by the file-name grammar of Pages: `index`, `[id]`, `[[path]]`; what begins with `_` or `.` is private.
  *
  * A file that cannot be loaded still has its route, whose handler is then the failure: `message` says file, line and reason.
  * Throws FunctionsFolderError, with every problem at once, where a file's name or place is wrong.
  */
-export async function loadFunctions(options: FunctionsFolderOptions): Promise<readonly Route[]> {
+export async function loadFunctions(options: FunctionsFolderOptions): Promise<readonly LoadedFunction[]> {
   const files = await listFunctions(options.folder);
   return Promise.all(files.map((file) => loadRoute(file, options)));
 }
@@ -104,18 +102,13 @@ function toPattern(name: string): string {
   return path === "" ? "/" : path;
 }
 
-async function loadRoute(file: FunctionFile, options: FunctionsFolderOptions): Promise<Route> {
-  const route = { pattern: file.pattern, file: file.name };
+async function loadRoute(file: FunctionFile, options: FunctionsFolderOptions): Promise<LoadedFunction> {
+  const place = { pattern: file.pattern, file: file.name };
   try {
-    const module = await importInTime(file, options);
-    return { ...route, methods: readMethods(module), handler: readHandler(module) };
+    return toFunction(place, await importInTime(file, options));
   } catch (cause) {
     const message = `${await locate(file, cause)}: ${cause instanceof Error ? cause.message : String(cause)}`;
-    return {
-      ...route,
-      methods: undefined,
-      handler: new AppError("function_failed", { cause: new Error(message, { cause }) }),
-    };
+    return toFailed(place, new Error(message, { cause }));
   }
 }
 

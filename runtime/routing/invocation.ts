@@ -2,7 +2,7 @@ import type { Env, ExecutionContext, Handler } from "../../functions/_types.ts";
 import type { Clock } from "../clock.ts";
 import type { EmbedResult } from "../embedder/embedder.ts";
 import { AppError } from "../errors.ts";
-import type { AiScope } from "./ai-binding.ts";
+import type { AiScope } from "./ai-scope.ts";
 import { createBackgroundWork } from "./background-work.ts";
 import { errorResponse, toAppError } from "./error-response.ts";
 
@@ -17,12 +17,20 @@ export interface InvokerOptions extends TimeoutLimits {
   readonly clock: Clock;
   /** The bindings of one invocation that brings none of its own. */
   readonly createEnv: (scope: AiScope) => Env;
+  /** Calls a handler such that code below it can find its environment by other ways than its arguments. Default: just calls it. */
+  readonly within?: <T>(scope: RunScope, call: () => T) => T;
   /** How long work may go on that was handed to `waitUntil`. */
   readonly waitUntilMs: number;
   /** Told of each call that gave vectors. */
   readonly onEmbedded?: (result: EmbedResult) => void;
   /** Told of work handed to `waitUntil` that failed or did not end. */
   readonly onBackgroundFailure?: (invocationId: string, cause: unknown) => void;
+}
+
+/** What belongs to one run of a handler. */
+export interface RunScope {
+  readonly env: Env;
+  readonly context: Pick<ExecutionContext, "waitUntil">;
 }
 
 /** One request, on its way to one handler. */
@@ -39,6 +47,8 @@ export interface Invocation {
   readonly body: Uint8Array<ArrayBuffer> | undefined;
   /** On the host's Clock; the deadline counts from here. */
   readonly arrivedAtMs: number;
+  /** The function's own limit, in place of `requestTimeoutMs`; no request may ask for more. */
+  readonly timeoutMs?: number | undefined;
 }
 
 /** What came of it. */
@@ -55,7 +65,11 @@ export interface EmbedTally {
   readonly tokens: number;
   readonly queueMs: number;
   readonly batchMs: number;
+  /** Those that ran, each once. */
+  readonly models: readonly { readonly name: string; readonly revision: string }[];
 }
+
+export const NO_TALLY: EmbedTally = { texts: 0, tokens: 0, queueMs: 0, batchMs: 0, models: [] };
 
 export interface Invoker {
   /** Runs the handler; never rejects. */
@@ -73,7 +87,7 @@ const DEADLINE_GRACE_MS = 10;
 
 /** Runs handlers, each under its own deadline and signal. */
 export function createInvoker(options: InvokerOptions): Invoker {
-  const { clock } = options;
+  const { clock, within = (_scope, call) => call() } = options;
   const running = new Set<AbortController>();
   let isClosed = false;
   const background = createBackgroundWork({
@@ -85,12 +99,12 @@ export function createInvoker(options: InvokerOptions): Invoker {
   async function invoke(invocation: Invocation): Promise<InvocationResult> {
     const { id, handler, request } = invocation;
     const controller = new AbortController();
-    let tally: EmbedTally = { texts: 0, tokens: 0, queueMs: 0, batchMs: 0 };
+    let tally = NO_TALLY;
     let isOver = false;
     let timer: { clear(): void } | undefined;
     try {
       if (isClosed) throw new AppError("draining");
-      const deadlineAtMs = invocation.arrivedAtMs + readTimeoutMs(request.headers, options);
+      const deadlineAtMs = invocation.arrivedAtMs + readTimeoutMs(request.headers, limitsOf(invocation, options));
       followClient(request.signal, controller);
       controller.signal.throwIfAborted();
       running.add(controller);
@@ -115,7 +129,8 @@ export function createInvoker(options: InvokerOptions): Invoker {
       };
       // In a function of its own, so that a handler that throws at once rejects too.
       const run = async (): Promise<unknown> => handler.fetch(toRequest(invocation, controller.signal), env, context);
-      const response = checkResponse(await unlessAborted(run(), controller.signal));
+      const answer = within({ env, context }, run);
+      const response = checkResponse(await unlessAborted(answer, controller.signal));
       return { response, error: undefined, embedded: tally };
     } catch (thrown) {
       const isAborted = controller.signal.aborted;
@@ -136,6 +151,12 @@ export function createInvoker(options: InvokerOptions): Invoker {
     },
     idle: () => background.idle(),
   };
+}
+
+function limitsOf({ timeoutMs }: Invocation, options: TimeoutLimits): TimeoutLimits {
+  if (timeoutMs === undefined) return options;
+  const ownMs = Math.min(timeoutMs, options.requestTimeoutMsMax);
+  return { requestTimeoutMs: ownMs, requestTimeoutMsMax: ownMs };
 }
 
 /** How long a request may take by its own wish; throws where the wish is none. */
@@ -192,7 +213,9 @@ function checkResponse(value: unknown): Response {
 }
 
 function addTo(tally: EmbedTally, result: EmbedResult): EmbedTally {
+  const isKnown = tally.models.some(({ name, revision }) => name === result.model && revision === result.revision);
   return {
+    models: isKnown ? tally.models : [...tally.models, { name: result.model, revision: result.revision }],
     texts: tally.texts + result.tokenCounts.length,
     tokens: tally.tokens + result.tokenCounts.reduce((sum, tokens) => sum + tokens, 0),
     queueMs: Math.max(tally.queueMs, result.queueMs),

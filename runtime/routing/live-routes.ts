@@ -1,9 +1,12 @@
 import { AppError } from "../errors.ts";
 import { type FunctionsFolderOptions, loadFunctions } from "./functions-folder.ts";
-import { createRouteTable, type Route, type RouteTable } from "./route-table.ts";
+import { createFunctionTable, type FunctionTable, type LoadedFunction } from "./loaded-function.ts";
+import { nextVersion } from "./module-versions.ts";
 
 /** The functions of a folder, which can be loaded again while they serve. */
-export interface LiveRoutes extends Pick<RouteTable, "match"> {
+export interface LiveRoutes extends Pick<FunctionTable, "match"> {
+  /** Handlers of the version that serves now. */
+  events(): FunctionTable["events"];
   /** What is wrong with the files that could not be loaded. */
   problems(): readonly string[];
   /**
@@ -14,20 +17,25 @@ export interface LiveRoutes extends Pick<RouteTable, "match"> {
   reload(): Promise<readonly string[]>;
 }
 
-/** Throws what `loadFunctions` and `createRouteTable` throw. */
+/** Throws what `loadFunctions` and `createFunctionTable` throw. */
 export async function createLiveRoutes(options: FunctionsFolderOptions): Promise<LiveRoutes> {
-  let loaded = await loadFunctions(options);
-  let table = createRouteTable(loaded);
-  let version = 0;
+  const load = (): Promise<readonly LoadedFunction[]> => {
+    const version = nextVersion(options.folder);
+    return loadFunctions({ ...options, ...(version !== undefined && { version }) });
+  };
+  let loaded = await load();
+  let serving = loaded;
+  let table = createFunctionTable(serving);
   return {
     match: (pathname) => table.match(pathname),
+    events: () => table.events,
     problems: () => problemsOf(loaded),
     async reload() {
-      version++;
       try {
-        const next = await loadFunctions({ ...options, version });
-        const kept = next.map((route) => (isBroken(route) ? (lastGood(table, route) ?? route) : route));
-        table = createRouteTable(kept);
+        const next = await load();
+        const kept = next.map((file) => (isBroken(file) ? (lastGood(serving, file) ?? file) : file));
+        table = createFunctionTable(kept);
+        serving = kept;
         loaded = next;
         return problemsOf(next);
       } catch (error) {
@@ -37,16 +45,18 @@ export async function createLiveRoutes(options: FunctionsFolderOptions): Promise
   };
 }
 
-function isBroken({ handler }: Route): boolean {
-  return handler instanceof AppError;
+function isBroken({ handler, isRoute }: LoadedFunction): boolean {
+  return isRoute && handler instanceof AppError;
 }
 
-function lastGood(table: RouteTable, { file }: Route): Route | undefined {
-  return table.routes.find((route) => route.file === file && !isBroken(route));
+function lastGood(serving: readonly LoadedFunction[], { file }: LoadedFunction): LoadedFunction | undefined {
+  return serving.find((other) => other.file === file && !isBroken(other));
 }
 
-function problemsOf(routes: readonly Route[]): readonly string[] {
-  return routes.flatMap(({ handler }) =>
-    handler instanceof AppError ? [handler.cause instanceof Error ? handler.cause.message : handler.message] : [],
+function problemsOf(functions: readonly LoadedFunction[]): readonly string[] {
+  return functions.flatMap(({ handler, isRoute }) =>
+    isRoute && handler instanceof AppError
+      ? [handler.cause instanceof Error ? handler.cause.message : handler.message]
+      : [],
   );
 }

@@ -7,11 +7,22 @@ const PARAMETER = "embedge";
 /** Folders whose modules are loaded by version, as URLs with a slash at the end. */
 const folders = new Set<string>();
 
+/** Folders that have been loaded in this process, by whichever host. */
+const loaded = new Set<string>();
+let newest = 0;
+
+/** The version of the next load of a folder: none for the first one in this process, a new one for each later. */
+export function nextVersion(folder: string): number | undefined {
+  if (loaded.has(folder)) return ++newest;
+  loaded.add(folder);
+  return undefined;
+}
+
 /**
  * The URL under which a module is loaded anew: Node keeps each module for ever by its URL, so another version is another URL.
  *
  * What the module imports from `folder` is loaded in the same version, so that a change in a shared file counts too; packages
- * and all else outside are shared. Old versions stay in memory: this is for development.
+ * and all else outside are shared. Old versions stay in memory: a later one is for development and for tests.
  */
 export function urlOfVersion(file: string, folder: string, version: number): string {
   if (folders.size === 0) passVersionOn();

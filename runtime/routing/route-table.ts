@@ -1,4 +1,4 @@
-import type { Handler } from "../../functions/_types.ts";
+import type { FunctionLimits, Handler } from "../../functions/_types.ts";
 import type { AppError } from "../errors.ts";
 
 /** One file of functions/. */
@@ -9,6 +9,8 @@ export interface Route {
   readonly file: string;
   /** Undefined: every method is the function's own business. */
   readonly methods: readonly string[] | undefined;
+  /** Those that it sets itself. */
+  readonly limits: FunctionLimits;
   /** The handler, or why there is none: the route then answers with this failure. */
   readonly handler: Handler | AppError;
 }

@@ -1,7 +1,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { AppError } from "../errors.ts";
 import { type FunctionFile, listFunctions } from "./functions-folder.ts";
+import { toFailed } from "./loaded-function.ts";
 import { createRouteTable } from "./route-table.ts";
 import type { WorkerLimits } from "./worker.ts";
 
@@ -21,14 +21,7 @@ export interface WorkerEntryOptions {
  */
 export async function writeWorkerEntry({ folder, file, limits }: WorkerEntryOptions): Promise<number> {
   const functions = await listFunctions(folder);
-  createRouteTable(
-    functions.map(({ pattern, name }) => ({
-      pattern,
-      file: name,
-      methods: undefined,
-      handler: new AppError("function_failed"),
-    })),
-  );
+  createRouteTable(functions.map(({ pattern, name }) => toFailed({ pattern, file: name }, undefined)));
   const text = entryText(functions, { folder: path.dirname(file), limits });
   if ((await readFile(file, "utf8").catch(() => "")) !== text) {
     await mkdir(path.dirname(file), { recursive: true });

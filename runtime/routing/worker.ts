@@ -1,11 +1,10 @@
-import type { Env, ExecutionContext } from "../../functions/_types.ts";
+import type { Env, EventHandler, ExecutionContext } from "../../functions/_types.ts";
 import { systemClock } from "../clock.ts";
-import { AppError, type ErrorCode } from "../errors.ts";
+import type { ErrorCode } from "../errors.ts";
 import { createFunctionRunner } from "./function-runner.ts";
-import { readHandler, readMethods } from "./function-module.ts";
 import { createInvoker } from "./invocation.ts";
+import { createFunctionTable, type LoadedFunction, toFailed, toFunction } from "./loaded-function.ts";
 import { requestIdOf } from "./request-id.ts";
-import { createRouteTable, type Route } from "./route-table.ts";
 
 /** A file of functions/, imported. */
 export interface WorkerFile {
@@ -22,14 +21,18 @@ export interface WorkerLimits {
 }
 
 /** What workerd calls: the module shape of Workers. */
-export interface Worker {
+export interface Worker extends EventHandler {
   fetch(request: Request, env: Env, context: Pick<ExecutionContext, "waitUntil">): Promise<Response>;
 }
 
-/** All functions as one Worker, for workerd and Cloudflare: the same routes, methods, deadlines and errors as on Node. */
+/**
+ * All functions as one Worker, for workerd and Cloudflare: the same routes, methods, deadlines and errors as on Node. Throws
+ * where two files could not be told apart.
+ */
 export function createWorker(files: readonly WorkerFile[], limits: WorkerLimits): Worker {
-  const routes = createRouteTable(files.map(toRoute));
+  const routes = createFunctionTable(files.map(load));
   return {
+    ...routes.events,
     async fetch(request, env, context) {
       const arrivedAtMs = systemClock.nowMs();
       // One for each request, since workerd does not let one request touch the timers and promises of another.
@@ -52,11 +55,11 @@ export function createWorker(files: readonly WorkerFile[], limits: WorkerLimits)
   };
 }
 
-function toRoute({ pattern, file, module }: WorkerFile): Route {
+function load({ module, ...place }: WorkerFile): LoadedFunction {
   try {
-    return { pattern, file, methods: readMethods(module), handler: readHandler(module) };
+    return toFunction(place, module);
   } catch (cause) {
-    return { pattern, file, methods: undefined, handler: new AppError("function_failed", { cause }) };
+    return toFailed(place, cause);
   }
 }
 

@@ -7,18 +7,18 @@ const BATCH_TARGET_MS = 250;
 export interface BatchSituation {
   readonly waitingInputs: number;
   readonly idleWorkers: number;
-  /** Of one worker; undefined before the first batch. */
-  readonly paddedTokensPerMs: number | undefined;
+  /** How many tokens one worker should get through in that time; Infinity before the first batch. */
+  readonly tokensWithin: (durationMs: number) => number;
 }
 
 /** The bounds of the next batch: idle workers share what waits, so that one call uses them all; slow ones get less at a time. */
 export function nextBudget(limits: SchedulerLimits, situation: BatchSituation): BatchBudget {
-  const { waitingInputs, idleWorkers, paddedTokensPerMs = Infinity } = situation;
+  const { waitingInputs, idleWorkers, tokensWithin } = situation;
   const share = idleWorkers === 0 ? Infinity : Math.ceil(waitingInputs / idleWorkers);
-  const inTimeMax = (limits.batchTargetMs ?? BATCH_TARGET_MS) * paddedTokensPerMs;
+  const inTimeMax = tokensWithin(limits.batchTargetMs ?? BATCH_TARGET_MS);
   return {
     ...limits,
     inputsMax: Math.min(limits.inputsMax, share),
-    paddedTokensMax: Math.min(limits.paddedTokensMax, inTimeMax),
+    tokensMax: Math.min(limits.tokensMax ?? Infinity, inTimeMax),
   };
 }

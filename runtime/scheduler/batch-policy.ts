@@ -14,6 +14,8 @@ export interface WaitingInput {
 /** What runs next, in queue order; the head is always among it. */
 export interface BatchCut<T extends WaitingInput> {
   readonly inputs: readonly T[];
+  /** Sum over its inputs. */
+  readonly tokens: number;
   /** Longest × count. */
   readonly paddedTokens: number;
   /** No later arrival could join: the batch is at its limit, or what waits behind it is out of reach. */
@@ -34,7 +36,9 @@ export const cutFromHead: BatchPolicy = (waiting, budget) =>
   (budget.lookAheadInputsMax ?? 0) > 0 ? cutByLength(waiting, budget) : cutPrefix(waiting, budget);
 
 function cutPrefix<T extends WaitingInput>(waiting: Iterable<T>, budget: BatchBudget): BatchCut<T> {
+  const { tokensMax = Infinity } = budget;
   const inputs: T[] = [];
+  let tokens = 0;
   let longest = 0;
   for (const input of waiting) {
     const head = inputs[0] ?? input;
@@ -43,11 +47,13 @@ function cutPrefix<T extends WaitingInput>(waiting: Iterable<T>, budget: BatchBu
     const joins =
       count < Math.min(budget.inputsMax, head.shareMax) &&
       paddedTokens <= budget.paddedTokensMax &&
+      tokens + input.tokens <= tokensMax &&
       input.batchKey === head.batchKey &&
       input.shareMax === head.shareMax;
-    if (count > 0 && !joins) return { inputs, paddedTokens: longest * count, full: true };
+    if (count > 0 && !joins) return { inputs, tokens, paddedTokens: longest * count, full: true };
     inputs.push(input);
+    tokens += input.tokens;
     longest = Math.max(longest, input.tokens);
   }
-  return { inputs, paddedTokens: longest * inputs.length, full: inputs.length >= budget.inputsMax };
+  return { inputs, tokens, paddedTokens: longest * inputs.length, full: inputs.length >= budget.inputsMax };
 }

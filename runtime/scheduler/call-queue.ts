@@ -35,9 +35,10 @@ export class CallQueue implements Iterable<Input> {
   /** The call with all its inputs behind those of its tenant. */
   append(call: Call): LiveCall {
     const inputs: Input[] = [];
-    const { id, deadlineAtMs, batchKey, tenant = "", priority = "interactive" } = call;
+    const { id, deadlineAtMs, batchKey, model = "", tenant = "", priority = "interactive" } = call;
     const tokens = tokensOf(call);
-    const live: LiveCall = { id, tenant, priority, deadlineAtMs, inputs, tokens, flying: 0, done: 0, settled: false };
+    const share = { model, tenant, priority };
+    const live: LiveCall = { id, ...share, deadlineAtMs, inputs, tokens, flying: 0, done: 0, settled: false };
     for (const [index, each] of call.inputTokens.entries()) {
       const input: Input = {
         call: live,

@@ -19,6 +19,8 @@ export interface Call {
   readonly tenant?: string;
   /** Interactive by default. */
   readonly priority?: Priority;
+  /** Whose workers run it; all calls without one are of the same model. */
+  readonly model?: string;
 }
 
 /** One input of one call: the smallest thing that waits, runs or fails. */
@@ -44,10 +46,22 @@ export type RejectReason =
   | "worker_failed"
   | "deadline_exceeded"
   | "draining"
-  | "poison_input";
+  | "poison_input"
+  /** Its model cannot be loaded, at least not now. */
+  | "model_unavailable"
+  /** Its model alone needs more memory than models may have. */
+  | "model_too_large";
 
-/** Where a call was when its deadline passed. */
-export type DeadlinePhase = "queued" | "in_flight";
+/** Where a call was when its deadline passed; `loading`: it waited for its model. */
+export type DeadlinePhase = "queued" | "loading" | "in_flight";
+
+/** What a ready worker holds. */
+interface WorkerModel {
+  /** None: the model of the calls without one. */
+  readonly model?: string;
+  /** What its process takes; where nobody knows, what was assumed before is left. */
+  readonly memoryBytes?: number;
+}
 
 /** What happened, and when (`atMs`, one monotonic clock). */
 export type SchedulerEvent = { readonly atMs: number } &
@@ -55,7 +69,7 @@ export type SchedulerEvent = { readonly atMs: number } &
   (
     | { readonly type: "call_submitted"; readonly call: Call; readonly moreFollow?: boolean }
     | { readonly type: "call_aborted"; readonly callId: CallId }
-    | { readonly type: "worker_ready"; readonly workerId: WorkerId; readonly permits: number }
+    | ({ readonly type: "worker_ready"; readonly workerId: WorkerId; readonly permits: number } & WorkerModel)
     | { readonly type: "worker_lost"; readonly workerId: WorkerId }
     /** Batches over the new number run to their end; until then the worker gets no other. */
     | { readonly type: "permits_changed"; readonly workerId: WorkerId; readonly permits: number }
@@ -63,6 +77,10 @@ export type SchedulerEvent = { readonly atMs: number } &
     | { readonly type: "batch_finished"; readonly batchId: BatchId; readonly failedInputs: readonly number[] }
     /** The whole batch gave nothing, the worker lives. A batch of a lost worker gets no event of its own: `worker_lost` covers it. */
     | { readonly type: "batch_failed"; readonly batchId: BatchId }
+    /** Every process of an unloaded model has ended: its memory is free. */
+    | { readonly type: "model_unloaded"; readonly model: string }
+    /** A model that was to be loaded is given up; none of its processes is left. */
+    | { readonly type: "model_failed"; readonly model: string }
     | { readonly type: "timer_fired" }
     | { readonly type: "drain_requested"; readonly graceMs: number }
   );
@@ -82,6 +100,10 @@ export type SchedulerCommand =
     }
   /** The worker's batch is overdue. It is lost from now on, without waiting for `worker_lost`; late answers of its batches are ignored. */
   | { readonly type: "discard_worker"; readonly workerId: WorkerId }
+  /** Bring up the workers of a model; each comes as `worker_ready`, or `model_failed` once. */
+  | { readonly type: "load_model"; readonly model: string }
+  /** End the workers of a model, which are lost from now on and run nothing; `model_unloaded` follows. */
+  | { readonly type: "unload_model"; readonly model: string }
   /** Replaces the one timer. */
   | { readonly type: "set_timer"; readonly atMs: number }
   | { readonly type: "announce_drained" };
@@ -104,11 +126,26 @@ export interface SchedulerSnapshot {
   readonly flights: number;
   readonly readyWorkers: number;
   readonly draining: boolean;
+  /** In the order of the limits; empty where those name none. */
+  readonly models: readonly ModelSnapshot[];
+}
+
+/** `leaving` models are `loaded`: they finish what runs. */
+export type ModelStage = "cold" | "loading" | "loaded" | "unloading";
+
+export interface ModelSnapshot {
+  readonly model: string;
+  readonly stage: ModelStage;
+  /** Of all its workers, as measured or else assumed; 0 while it is cold. */
+  readonly memoryBytes: number;
 }
 
 export interface BatchBudget {
   readonly inputsMax: number;
+  /** Longest × count. */
   readonly paddedTokensMax: number;
+  /** Sum over the inputs: what a batch costs, as a worker sorts it by length before it pads. Infinity by default. */
+  readonly tokensMax?: number;
   /** By how many later inputs of a more fitting length a waiting one may be passed over; 0, the default: by none. */
   readonly lookAheadInputsMax?: number;
 }
@@ -122,4 +159,19 @@ export interface SchedulerLimits extends BatchBudget {
   readonly attemptsMax: number;
   /** A batch is cut so small that it should take no longer, as far as the batches before it tell; 250 by default. */
   readonly batchTargetMs?: number;
+  /** Batches that may run at the same time, over the workers of all models; default: as many as there are permits. */
+  readonly flightsMax?: number;
+  /** Which models may be in memory together. Without it none is loaded or unloaded: there are those whose workers come. */
+  readonly models?: ModelLimits;
+}
+
+export interface ModelLimits {
+  /** Of all models together. One that is alone may take more than its files had told. */
+  readonly memoryBytesMax: number;
+  /** What each takes with all its workers, as far as its files tell. */
+  readonly bytes: ReadonlyMap<string, number>;
+  /** Loading from the start, without a command. */
+  readonly first: string;
+  /** Processes of one model. */
+  readonly workers: number;
 }

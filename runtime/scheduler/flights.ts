@@ -5,12 +5,11 @@ import type { BatchId, WorkerId } from "./events.ts";
 const TIMER_LATE_MS = 10;
 
 /** A batch that is running, or waits inside its worker behind one that is. */
-interface Flight {
+export interface Flight {
   readonly id: BatchId;
   readonly workerId: WorkerId;
   /** Those of calls settled since are still among them. */
   readonly inputs: readonly Input[];
-  readonly paddedTokens: number;
   /** When its worker came to it; undefined while it waits behind another batch. */
   runningFromMs: number | undefined;
   /** Time on top of the batch timeout, because the host and not the worker was slow. */
@@ -32,7 +31,7 @@ export class Flights {
   }
 
   /** A worker runs its batches in the order they came. */
-  start(departure: Pick<Flight, "workerId" | "inputs" | "paddedTokens">, atMs: number): BatchId {
+  start(departure: Pick<Flight, "workerId" | "inputs">, atMs: number): BatchId {
     const runningFromMs = this.#oldestOf(departure.workerId) === undefined ? atMs : undefined;
     const id = ++this.#started;
     this.#flights.set(id, { ...departure, id, runningFromMs, graceMs: 0 });

@@ -3,6 +3,7 @@ import type { Call, CallId, Priority } from "./events.ts";
 /** An admitted call, from admission until it settles. */
 export interface LiveCall {
   readonly id: CallId;
+  readonly model: string;
   readonly tenant: string;
   readonly priority: Priority;
   readonly deadlineAtMs: number;

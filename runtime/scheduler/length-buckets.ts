@@ -14,6 +14,7 @@ export function cutByLength<T extends WaitingInput>(waiting: Iterable<T>, budget
   const [head, ...others] = reach;
   if (head === undefined) throw new Error("A batch cannot be cut from an empty queue; a bug of the scheduler.");
   const inputsMax = Math.min(budget.inputsMax, head.shareMax);
+  const { tokensMax = Infinity } = budget;
   // Both nearest first, and the sort is stable: among equal lengths the order of the queue holds.
   const shorter = others.filter(({ tokens }) => tokens < head.tokens).toSorted((a, b) => b.tokens - a.tokens);
   const longer = others.filter(({ tokens }) => tokens >= head.tokens).toSorted((a, b) => a.tokens - b.tokens);
@@ -23,7 +24,8 @@ export function cutByLength<T extends WaitingInput>(waiting: Iterable<T>, budget
   const paddingWith = (input: T | undefined): number => {
     if (input === undefined) return Infinity;
     const paddedTokens = Math.max(longest, input.tokens) * (bucket.size + 1);
-    return paddedTokens > budget.paddedTokensMax ? Infinity : paddedTokens / (sum + input.tokens);
+    const fits = paddedTokens <= budget.paddedTokensMax && sum + input.tokens <= tokensMax;
+    return fits ? paddedTokens / (sum + input.tokens) : Infinity;
   };
   let [nextShorter, nextLonger] = [0, 0];
   while (bucket.size < inputsMax) {
@@ -35,8 +37,10 @@ export function cutByLength<T extends WaitingInput>(waiting: Iterable<T>, budget
     sum += input.tokens;
     longest = Math.max(longest, input.tokens);
   }
-  const full = closed || bucket.size === budget.inputsMax || longest * (bucket.size + 1) > budget.paddedTokensMax;
-  return { inputs: reach.filter((input) => bucket.has(input)), paddedTokens: longest * bucket.size, full };
+  const isFilled = longest * (bucket.size + 1) > budget.paddedTokensMax || sum >= tokensMax;
+  const full = closed || bucket.size === budget.inputsMax || isFilled;
+  const inputs = reach.filter((input) => bucket.has(input));
+  return { inputs, tokens: sum, paddedTokens: longest * bucket.size, full };
 }
 
 /** The inputs that may run next whichever of them are left out; `closed` when something waits behind them. */

@@ -1,6 +1,6 @@
 import type { Input, LiveCall } from "./input-list.ts";
 import { Deadlines } from "./deadlines.ts";
-import type { CallId, DeadlinePhase } from "./events.ts";
+import type { CallId, DeadlinePhase, SchedulerSnapshot } from "./events.ts";
 
 /** The calls that have not settled, and where their inputs are: what is neither flying nor done waits in the queue. */
 export class LiveCalls {
@@ -12,6 +12,11 @@ export class LiveCalls {
 
   get count(): number {
     return this.#calls.size;
+  }
+
+  counts(): Pick<SchedulerSnapshot, "flyingInputs" | "doneInputs" | "liveInputs" | "liveCalls"> {
+    const { flyingInputs, doneInputs, inputs: liveInputs, count: liveCalls } = this;
+    return { flyingInputs, doneInputs, liveInputs, liveCalls };
   }
 
   add(call: LiveCall): void {

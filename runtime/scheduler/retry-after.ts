@@ -47,6 +47,8 @@ export interface Backlog {
   readonly awayTokens: number;
   readonly tokensPerMs: number | undefined;
   readonly workers: number;
+  /** Until a model that could not be loaded is tried again. */
+  readonly failedForMs?: number;
 }
 
 /** When a refused call may come back; 0 where a later attempt would fare no better, or where the client knows best. */
@@ -54,7 +56,10 @@ export function retryAfterMs(reason: RejectReason, backlog: Backlog, random: () 
   switch (reason) {
     case "deadline_exceeded":
     case "poison_input":
+    case "model_too_large":
       return 0;
+    case "model_unavailable":
+      return spread(backlog.failedForMs ?? 0, random());
     case "draining":
       return RETRY_MIN_MS;
     case "queue_full":

@@ -1,9 +1,6 @@
 import { refusalAt } from "./admission.ts";
-import { nextBudget } from "./batch-budget.ts";
 import type { BatchCut, BatchPolicy } from "./batch-policy.ts";
-import { CallQueue } from "./call-queue.ts";
 import type {
-  BatchBudget,
   BatchId,
   Call,
   RejectReason,
@@ -16,17 +13,18 @@ import type {
 } from "./events.ts";
 import { Flights } from "./flights.ts";
 import { type Input, type LiveCall, tokensOf } from "./input-list.ts";
+import { backAfterMs, budgetOf, hopelessCalls, Lanes, noteFinished } from "./lanes.ts";
 import { LiveCalls, phaseOf } from "./live-calls.ts";
 import { Permits, type Worker } from "./permits.ts";
-import { AwayCalls, retryAfterMs } from "./retry-after.ts";
-import { ServiceTime } from "./service-time.ts";
-import { type Death, isSuspect, Suspects } from "./suspects.ts";
+import { Residency } from "./residency.ts";
+import { type Death, isSuspect } from "./suspects.ts";
 
 /** A scheduler with an empty queue and no workers; `random` gives numbers from [0, 1). */
 export function createScheduler(limits: SchedulerLimits, policy: BatchPolicy, random: () => number): Scheduler {
   return new QueueScheduler(limits, policy, random);
 }
 
+type EventOf<T> = Extract<SchedulerEvent, { readonly type: T }>;
 type RejectDetails = Pick<Extract<SchedulerCommand, { readonly type: "reject_call" }>, "inputIndex" | "phase">;
 
 class QueueScheduler implements Scheduler {
@@ -34,14 +32,11 @@ class QueueScheduler implements Scheduler {
   readonly #policy: BatchPolicy;
   readonly #random: () => number;
   readonly #calls = new LiveCalls();
-  readonly #queue = new CallQueue();
+  readonly #lanes: Lanes;
   readonly #permits = new Permits();
   readonly #flights: Flights;
-  readonly #suspects: Suspects;
-  readonly #serviceTime = new ServiceTime();
-  readonly #away = new AwayCalls();
+  readonly #residency: Residency;
   #nowMs = 0;
-  #everReady = false;
   #graceEndsAtMs = Infinity;
   #drain: "no" | "requested" | "announced" = "no";
   #timerAtMs = Infinity;
@@ -52,7 +47,11 @@ class QueueScheduler implements Scheduler {
     this.#policy = policy;
     this.#random = random;
     this.#flights = new Flights(limits.batchTimeoutMs);
-    this.#suspects = new Suspects(limits.attemptsMax);
+    this.#lanes = new Lanes(limits);
+    this.#residency = new Residency(limits.models, {
+      waits: (model) => this.#lanes.of(model).queue.inputs > 0,
+      runs: (model) => this.#permits.areTaken(model),
+    });
   }
 
   handle(event: SchedulerEvent): readonly SchedulerCommand[] {
@@ -63,7 +62,10 @@ class QueueScheduler implements Scheduler {
     this.#rejectExpired(event.atMs);
     this.#apply(event);
     const isLast = event.type !== "call_submitted" || event.moreFollow !== true;
-    if (isLast) this.#handOutPermits(event.atMs);
+    if (isLast) {
+      this.#moveModels(event.atMs);
+      this.#handOutPermits(event.atMs);
+    }
     this.#announceDrained();
     this.#armTimer();
     return commands;
@@ -71,16 +73,13 @@ class QueueScheduler implements Scheduler {
 
   snapshot(): SchedulerSnapshot {
     return {
-      queueInputs: this.#queue.inputs,
-      flyingInputs: this.#calls.flyingInputs,
-      doneInputs: this.#calls.doneInputs,
-      liveInputs: this.#calls.inputs,
-      queueTokens: this.#queue.tokens,
-      liveCalls: this.#calls.count,
+      ...this.#lanes.counts(),
+      ...this.#calls.counts(),
       freePermits: this.#permits.free,
       flights: this.#flights.count,
       readyWorkers: this.#permits.workers,
       draining: this.#drain !== "no",
+      models: this.#residency.snapshot(),
     };
   }
 
@@ -91,8 +90,7 @@ class QueueScheduler implements Scheduler {
       case "call_aborted":
         return this.#abort(event.callId);
       case "worker_ready":
-        this.#everReady = true;
-        return this.#permits.workerReady(event.workerId, event.permits);
+        return this.#welcome(event);
       case "worker_lost":
         return this.#loseWorker(event.workerId);
       case "permits_changed":
@@ -101,6 +99,10 @@ class QueueScheduler implements Scheduler {
         return this.#finishBatch(event.batchId, new Set(event.failedInputs), event.atMs);
       case "batch_failed":
         return this.#failBatch(event.batchId, event.atMs);
+      case "model_unloaded":
+        return this.#residency.modelUnloaded(event.model);
+      case "model_failed":
+        return this.#failModel(event.model, event.atMs);
       case "timer_fired":
         return this.#expireRest(event.atMs);
       case "drain_requested":
@@ -113,18 +115,25 @@ class QueueScheduler implements Scheduler {
   #submit(call: Call, atMs: number): void {
     if (this.#calls.get(call.id) !== undefined)
       throw new Error(`Call ${call.id} was submitted twice; a bug of the dispatcher.`);
-    const reason = this.#refusal(call, atMs);
+    const lane = this.#lanes.of(call.model ?? "");
+    const evict = (victim: LiveCall): void => this.#reject(victim, "tenant_queue_full", {});
+    const door = { lane, limits: this.#limits, residency: this.#residency, evict };
+    const reason = this.#drain === "no" ? refusalAt(door, call, atMs) : "draining";
     const phase: RejectDetails = reason === "deadline_exceeded" ? { phase: "queued" } : {};
-    if (reason === undefined) this.#calls.add(this.#queue.append(call));
-    else this.#refuse({ id: call.id, tokens: tokensOf(call) }, reason, phase);
+    if (reason === undefined) this.#calls.add(lane.queue.append(call));
+    else this.#refuse({ id: call.id, model: lane.model, tokens: tokensOf(call) }, reason, phase);
   }
 
-  #refusal(call: Call, atMs: number): RejectReason | undefined {
-    if (this.#drain !== "no") return "draining";
-    if (call.deadlineAtMs <= atMs) return "deadline_exceeded";
-    const evict = (victim: LiveCall): void => this.#reject(victim, "tenant_queue_full", {});
-    const refusal = refusalAt({ queue: this.#queue, limits: this.#limits, evict }, call);
-    return refusal === undefined || this.#everReady ? refusal : "starting";
+  #welcome({ workerId, permits, model = "", memoryBytes, atMs }: EventOf<"worker_ready">): void {
+    // Its model may have been given up while it was starting.
+    if (!this.#residency.workerReady({ model, memoryBytes, atMs }, this.#calls.all())) return;
+    this.#lanes.of(model).everReady = true;
+    this.#permits.workerReady(workerId, permits, model);
+  }
+
+  #failModel(model: string, atMs: number): void {
+    this.#residency.modelFailed(model, atMs);
+    for (const call of this.#calls.all()) if (call.model === model) this.#reject(call, "model_unavailable", {});
   }
 
   #abort(callId: Call["id"]): void {
@@ -137,12 +146,7 @@ class QueueScheduler implements Scheduler {
     // A late or doubled answer: its permit is gone or free already, so counting it would double the permit.
     if (flight === undefined) return;
     this.#permits.release(flight.workerId);
-    this.#suspects.batchFinished();
-    if (flight.runningFromMs !== undefined) {
-      const tokens = flight.inputs.reduce((sum, input) => sum + input.tokens, 0);
-      const { paddedTokens, runningFromMs } = flight;
-      this.#serviceTime.batchFinished({ atMs, durationMs: atMs - runningFromMs, tokens, paddedTokens });
-    }
+    noteFinished(this.#lanes.ofInputs(flight.inputs), flight, atMs);
     for (const [position, input] of flight.inputs.entries()) {
       const { call } = input;
       if (call.settled) continue;
@@ -180,18 +184,18 @@ class QueueScheduler implements Scheduler {
     for (const input of inputs) {
       if (input.call.settled) continue;
       this.#calls.land(input.call);
-      const refusal = this.#suspects.judge(input, { ...death, batchInputs: inputs.length });
+      const refusal = this.#lanes.of(input.call.model).suspects.judge(input, { ...death, batchInputs: inputs.length });
       if (refusal === undefined) again.push(input);
       else this.#reject(input.call, refusal, { inputIndex: input.index });
     }
-    this.#queue.requeue(again);
+    this.#lanes.ofInputs(inputs).queue.requeue(again);
   }
 
   #rejectExpired(atMs: number): void {
     for (;;) {
       const call = this.#calls.firstToExpire();
       if (call === undefined || call.deadlineAtMs > atMs) return;
-      this.#reject(call, "deadline_exceeded", { phase: phaseOf(call) });
+      this.#reject(call, "deadline_exceeded", { phase: this.#residency.isComing(call) ? "loading" : phaseOf(call) });
     }
   }
 
@@ -205,56 +209,50 @@ class QueueScheduler implements Scheduler {
     }
   }
 
+  /** Loads what waits for its model, and makes room for it. */
+  #moveModels(atMs: number): void {
+    for (const command of this.#residency.plan(atMs)) {
+      if (command.type === "unload_model") this.#permits.modelLost(command.model);
+      this.#commands.push(command);
+    }
+  }
+
   #handOutPermits(atMs: number): void {
-    for (;;) {
-      const worker = this.#permits.next();
+    const { flightsMax = Infinity } = this.#limits;
+    /** Models that have nothing for the workers that are left. */
+    const served = new Set<string>();
+    const waits = (model: string): boolean =>
+      !served.has(model) && this.#lanes.of(model).queue.inputs > 0 && !this.#residency.isLeaving(model);
+    while (this.#flights.count < flightsMax) {
+      const worker = this.#permits.next(waits);
       if (worker === undefined) return;
-      const [head] = this.#queue;
+      const lane = this.#lanes.of(worker.model);
+      const [head] = lane.queue;
       if (head === undefined) return;
-      const cut = this.#policy<Input>(this.#queue, this.#budget());
+      const idleWorkers = Math.min(this.#permits.idleWorkersOf(lane.model), flightsMax - this.#flights.count);
+      const cut = this.#policy<Input>(lane.queue, budgetOf(lane, this.#limits, idleWorkers));
       // A busy worker gains nothing from a batch that more inputs could still join.
-      if (worker.taken > 0 && (isSuspect(head) || !cut.full)) return;
-      const hopeless = this.#hopelessCalls(cut, atMs);
+      if (worker.taken > 0 && (isSuspect(head) || !cut.full)) {
+        served.add(lane.model);
+        continue;
+      }
+      const hopeless = hopelessCalls(lane, cut, atMs);
       if (hopeless.size === 0) this.#start(worker, cut, atMs);
       for (const call of hopeless) this.#reject(call, "deadline_exceeded", { phase: phaseOf(call) });
     }
   }
 
-  #budget(): BatchBudget {
-    return nextBudget(this.#limits, {
-      waitingInputs: this.#queue.inputs,
-      idleWorkers: this.#permits.idleWorkers,
-      paddedTokensPerMs: this.#serviceTime.paddedTokensPerMs(),
-    });
-  }
-
-  /** The calls about to start whose answer would come too late. */
-  #hopelessCalls(cut: BatchCut<Input>, atMs: number): ReadonlySet<LiveCall> {
-    const hopeless = new Set<LiveCall>();
-    const expectedMs = this.#serviceTime.expectedMs(cut.paddedTokens, atMs);
-    if (expectedMs === undefined) return hopeless;
-    for (const { call } of cut.inputs) if (call.deadlineAtMs - expectedMs < atMs) hopeless.add(call);
-    return hopeless;
-  }
-
   #start(worker: Worker, { inputs, paddedTokens }: BatchCut<Input>, atMs: number): void {
     const [head] = inputs;
     if (head === undefined) throw new Error("An empty batch would never end; a bug of the batch policy.");
-    this.#queue.take(inputs);
-    const id = this.#flights.start({ workerId: worker.id, inputs, paddedTokens }, atMs);
+    this.#lanes.of(worker.model).queue.take(inputs);
+    const id = this.#flights.start({ workerId: worker.id, inputs }, atMs);
     this.#permits.take(worker);
     worker.isolated = isSuspect(head);
     this.#calls.takeOff(inputs);
-    this.#commands.push({
-      type: "run_batch",
-      workerId: worker.id,
-      batch: {
-        id,
-        batchKey: head.batchKey,
-        inputs: inputs.map(({ call, index }) => ({ callId: call.id, index })),
-        paddedTokens,
-      },
-    });
+    const refs = inputs.map(({ call, index }) => ({ callId: call.id, index }));
+    const batch = { id, batchKey: head.batchKey, inputs: refs, paddedTokens };
+    this.#commands.push({ type: "run_batch", workerId: worker.id, batch });
   }
 
   #reject(call: LiveCall, reason: RejectReason, details: RejectDetails): void {
@@ -262,21 +260,21 @@ class QueueScheduler implements Scheduler {
     this.#settle(call);
   }
 
-  #refuse(call: Pick<LiveCall, "id" | "tokens">, reason: RejectReason, details: RejectDetails): void {
-    const backlog = {
-      tokens: this.#queue.tokens,
-      awayTokens: this.#away.tokensAfter(this.#nowMs),
-      tokensPerMs: this.#serviceTime.tokensPerMs(),
-      workers: this.#permits.workers,
-    };
-    const retryMs = retryAfterMs(reason, backlog, this.#random);
-    if (reason === "queue_full" || reason === "tenant_queue_full") this.#away.add(call.tokens, this.#nowMs + retryMs);
-    this.#commands.push({ type: "reject_call", callId: call.id, reason, retryAfterMs: retryMs, ...details });
+  #refuse(call: Pick<LiveCall, "id" | "model" | "tokens">, reason: RejectReason, details: RejectDetails): void {
+    const retryAfterMs = backAfterMs(this.#lanes.of(call.model), reason, {
+      call,
+      atMs: this.#nowMs,
+      workers: this.#permits.workersOf(call.model),
+      failedForMs: this.#residency.failedForMs(call.model, this.#nowMs),
+      random: this.#random,
+    });
+    this.#commands.push({ type: "reject_call", callId: call.id, reason, retryAfterMs, ...details });
   }
 
   /** The call is over; its inputs in flight finish unseen. */
   #settle(call: LiveCall): void {
-    for (const input of call.inputs) if (input.list !== undefined) this.#queue.remove(input);
+    const { queue } = this.#lanes.of(call.model);
+    for (const input of call.inputs) if (input.list !== undefined) queue.remove(input);
     this.#calls.settle(call);
   }
 
@@ -292,6 +290,7 @@ class QueueScheduler implements Scheduler {
       this.#calls.firstToExpire()?.deadlineAtMs ?? Infinity,
       this.#flights.nextOverdueAtMs(),
       this.#drain === "requested" ? this.#graceEndsAtMs : Infinity,
+      this.#residency.nextTurnAtMs(),
     );
     if (nextAtMs >= this.#timerAtMs) return;
     this.#timerAtMs = nextAtMs;

@@ -86,6 +86,64 @@ export function hubPackagesPart(context) {
 }
 
 /**
+ * The extra `fast`: compiled loops for the CPU, made for this processor and compared with the plain ones here.
+ *
+ * @param {import("./part.mjs").Context} context
+ * @returns {import("./part.mjs").Part}
+ */
+export function fastPart(context) {
+  const { places, run } = context;
+  const script = path.join(places.root, "python/prepare_fast.py");
+  return extraPart(context, {
+    name: "fast",
+    label: "extra `fast` (numba, 64 MB)",
+    folder: places.fast,
+    witness: "numba/__init__.py",
+    words: [script, path.join(places.root, "python/embed_worker/ops/fast.py")],
+    check: () => run(places.pythonBinary, ["-I", script, places.fast], { step: "Compiling the loops of `fast`" }),
+  });
+}
+
+/**
+ * The extra `cuda`: MLX for NVIDIA GPUs.
+ *
+ * @param {import("./part.mjs").Context} context
+ * @returns {import("./part.mjs").Part}
+ */
+export function cudaPart(context) {
+  const label = "extra `cuda` (MLX for NVIDIA GPUs, 4 GB)";
+  return extraPart(context, { name: "cuda", label, folder: context.places.cuda, witness: "mlx/lib/libmlx.so" });
+}
+
+/**
+ * Packages in a folder of their own, beside the environment of the workers.
+ *
+ * @param {import("./part.mjs").Context} context
+ * @param {{ name: "fast" | "cuda", label: string, folder: string, witness: string, words?: readonly string[], check?: () => Promise<unknown> }} options
+ *   `witness`: a file that is there when the packages are; `words`: files that `check` depends on
+ * @returns {import("./part.mjs").Part}
+ */
+function extraPart(context, { name, label, folder, witness, words = [], check }) {
+  const { places, state } = context;
+  const lock = `python/requirements-${name}.lock`;
+  const key = keyOf([path.join(places.root, lock), ...words]);
+  return {
+    name,
+    label,
+    after: ["pythonPackages"],
+    inside: "environment",
+    receivedBytes: () => receivedBytes(context, name),
+    whyDue: () => state.whyDue(name, key),
+    async make() {
+      rmSync(folder, { recursive: true, force: true });
+      await pipInstall(context, { name, step: `Installing the ${label}`, lock, args: ["--target", folder] });
+      await check?.();
+      state.record(name, key, [path.join(folder, witness)]);
+    },
+  };
+}
+
+/**
  * OpenBLAS under the names that MLX looks for; without it the Linux build of MLX is 10 to 40 times slower.
  *
  * @param {import("./part.mjs").Context} context

@@ -1,136 +1,153 @@
 /**
- * `npm run bench`: what the host serves, beside what its workers do alone, in one run.
+ * `npm run bench`: how fast workers and host are, beside other engines, in one run on one machine.
  *
- * Starts a host, loads it at 1, 10 and 100 connections with one short text a request, then times the same worker code
- * without a host. Figures of one run on one machine: compare the ratios, not the figures of two machines.
+ * Compare ratios, not the figures of two machines. docs/performance.md explains the tables.
  */
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
-import { setTimeout as delay } from "node:timers/promises";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpus, totalmem } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { packageRoot, sizePool, thisMachine } from "../../runtime/config/installation.ts";
-import { configSchema } from "../../runtime/config/schema.ts";
-import { type LoadResult, measureLoad } from "./load.ts";
-import { measureRaw, type RawFigure } from "./raw.ts";
+import { packageRoot } from "../../runtime/config/installation.ts";
+import { findRealWorker } from "../doubles/real-worker.ts";
+import { type BenchResult, picturesOf, tablesOf } from "./report.ts";
+import {
+  type Context,
+  defaultWorkers,
+  measureCurves,
+  measureEngines,
+  measureHomes,
+  measureLookAhead,
+  measureOneRequest,
+  measureOriginal,
+  measurePadding,
+  measurePermits,
+  measureServed,
+} from "./sections.ts";
 
-/**
- * Connections, and what they are held against without a host: batches of that size, run by so many workers.
- * One connection can keep one worker busy, and ten cannot fill a batch of more than ten.
- */
-const CASES = [
-  { connections: 1, rawBatch: 1, rawWorkers: 1 },
-  { connections: 10, rawBatch: 8, rawWorkers: Infinity },
-  { connections: 100, rawBatch: 32, rawWorkers: Infinity },
-];
-const START_LIMIT_MS = 60_000;
+const sections = {
+  served: measureServed,
+  engines: measureEngines,
+  original: measureOriginal,
+  request: measureOneRequest,
+  padding: measurePadding,
+  homes: measureHomes,
+  curves: measureCurves,
+  permits: measurePermits,
+  lookAhead: measureLookAhead,
+} as const;
 
-const HELP = `npm run bench -- [--seconds N] [--json FILE]
+type SectionName = keyof typeof sections;
 
-  --seconds N   time for each figure (10)
-  --json FILE   writes the figures there as well`;
+const HELP = `npm run bench -- [--only NAMES] [--seconds N] [--warm-up N] [--json FILE] [--write-docs]
 
-const { values } = parseArgs({
-  options: { seconds: { type: "string", default: "10" }, json: { type: "string" }, help: { type: "boolean" } },
-});
-if (values.help === true) print(HELP);
-else await main(Number(values.seconds), values.json);
+  --only NAMES   sections, by commas (all of them): ${Object.keys(sections).join(", ")}
+  --seconds N    time for each figure (6)
+  --warm-up N    requests to each host before its first figure (6000)
+  --json FILE    writes the figures there as well
+  --write-docs   writes the tables into docs/performance.md and the pictures into docs/performance/
 
-async function main(seconds: number, jsonFile: string | undefined): Promise<void> {
-  if (!Number.isInteger(seconds) || seconds < 1) throw new Error(`--seconds must be a whole number from 1\n\n${HELP}`);
-  const { workers } = sizePool(configSchema.parse({}), thisMachine());
-  const served = await measureServed(seconds);
-  print(`Timing ${workers} worker processes without a host.`);
-  const texts = shortTexts();
-  const raw: RawFigure[] = [];
-  for (const { rawBatch, rawWorkers } of CASES) {
-    raw.push(await measureRaw({ texts, batch: rawBatch, workers: Math.min(workers, rawWorkers), seconds }));
+All sections take some 10 minutes. Leave the machine alone meanwhile. Uses wrk where it is installed, else autocannon.
+The environment variables OPENBLAS_* reach the workers: unset them.`;
+
+await main();
+
+async function main(): Promise<void> {
+  const asked = readArguments();
+  const context: Context = { ...asked, workers: defaultWorkers(), say: print };
+  const { seconds, workers } = context;
+  const facts: BenchResult = { machine: describeMachine(), versions: describeVersions(), seconds, workers };
+  const result: BenchResult = { ...facts };
+  print(`${facts.machine}\n${facts.versions}\n${workers} workers, ${seconds} s for each figure.`);
+  for (const [index, name] of asked.only.entries()) {
+    print(`\n[${index + 1}/${asked.only.length}] ${name}`);
+    const measured = { [name]: await sections[name](context) };
+    Object.assign(result, measured);
+    for (const { text } of tablesOf({ ...facts, ...measured })) print(text);
   }
-  print(table(served, raw));
-  if (jsonFile !== undefined)
-    writeFileSync(jsonFile, `${JSON.stringify({ seconds, workers, served, raw }, undefined, 2)}\n`);
+  if (asked.json !== undefined) writeFileSync(asked.json, `${JSON.stringify(result, undefined, 2)}\n`);
+  if (asked.writesDocs) writeDocs(result);
 }
 
-async function measureServed(seconds: number): Promise<readonly LoadResult[]> {
-  const port = await freePort();
-  print(`Starting a host on port ${port}.`);
-  const host = spawn(process.execPath, ["runtime/cli.ts", "serve", "--port", String(port), "--log-level", "warn"], {
-    cwd: packageRoot,
-    stdio: ["ignore", "ignore", "inherit"],
-  });
+interface Asked {
+  readonly only: readonly SectionName[];
+  readonly seconds: number;
+  readonly warmUpRequests: number;
+  readonly json: string | undefined;
+  readonly writesDocs: boolean;
+}
+
+function readArguments(): Asked {
   try {
-    await untilReady(port, host);
-    const url = `http://127.0.0.1:${port}/api/v1/embed`;
-    await measureLoad({ url, connections: 10, seconds: 2 });
-    const results: LoadResult[] = [];
-    for (const { connections } of CASES) {
-      print(`Loading it with ${connections} connection${connections === 1 ? "" : "s"} for ${seconds} s.`);
-      results.push(await measureLoad({ url, connections, seconds }));
-    }
-    return results;
-  } finally {
-    host.kill("SIGTERM");
-    if (host.exitCode === null) await once(host, "exit");
+    const { values } = parseArgs({
+      options: {
+        only: { type: "string", default: Object.keys(sections).join(",") },
+        seconds: { type: "string", default: "6" },
+        "warm-up": { type: "string", default: "6000" },
+        json: { type: "string" },
+        "write-docs": { type: "boolean", default: false },
+        help: { type: "boolean", short: "h" },
+      },
+    });
+    if (values.help === true) leave(HELP, 0);
+    return {
+      only: values.only.split(",").map(sectionOf),
+      seconds: wholeNumber("--seconds", values.seconds),
+      warmUpRequests: wholeNumber("--warm-up", values["warm-up"]),
+      json: values.json,
+      writesDocs: values["write-docs"],
+    };
+  } catch (error) {
+    return leave(`${error instanceof Error ? error.message : String(error)}\n\n${HELP}`, 64);
   }
 }
 
-async function untilReady(port: number, host: ChildProcess): Promise<void> {
-  const endAtMs = performance.now() + START_LIMIT_MS;
-  while (performance.now() < endAtMs) {
-    if (host.exitCode !== null) throw new Error(`the host ended with status ${host.exitCode}`);
-    const answer = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined);
-    if (answer?.ok === true) return;
-    await delay(50);
+function sectionOf(name: string): SectionName {
+  if (Object.hasOwn(sections, name)) return name as SectionName;
+  throw new Error(`There is no section ${JSON.stringify(name)}.`);
+}
+
+function wholeNumber(flag: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new Error(`${flag} must be a whole number from 1.`);
+  return value;
+}
+
+/** Replaces what stands between `<!-- bench NAME -->` and `<!-- /bench -->`. */
+function writeDocs(result: BenchResult): void {
+  const file = join(packageRoot, "docs/performance.md");
+  let text = readFileSync(file, "utf8");
+  const facts = `${result.machine} ${result.versions} ${result.workers} workers, ${result.seconds} s for each figure.`;
+  for (const { name, text: table } of [{ name: "facts", text: facts }, ...tablesOf(result)]) {
+    const place = new RegExp(`(<!-- bench ${name} -->\n)[^]*?(\n<!-- /bench -->)`);
+    if (!place.test(text)) throw new Error(`${file} has no place for ${name}.`);
+    text = text.replace(place, (_, open: string, close: string) => `${open}\n${table}\n${close}`);
   }
-  throw new Error(`the host was not ready after ${START_LIMIT_MS} ms`);
+  writeFileSync(file, text);
+  const folder = join(packageRoot, "docs/performance");
+  mkdirSync(folder, { recursive: true });
+  for (const [name, svg] of picturesOf(result)) writeFileSync(join(folder, name), svg);
+  print(`\nWrote ${file} and ${picturesOf(result).size} pictures.`);
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
+function describeMachine(): string {
+  const [cpu] = cpus();
+  const gibibytes = Math.round(totalmem() / 2 ** 30);
+  return `${cpus().length} × ${cpu?.model.trim() ?? "unknown processor"}, ${gibibytes} GiB, ${process.platform} ${process.arch}.`;
 }
 
-/** The texts that wrk-embed.lua sends. */
-function shortTexts(): readonly string[] {
-  const subjects = [
-    "The quick brown fox",
-    "A small harbour town",
-    "The night train to Vienna",
-    "An old lighthouse keeper",
-  ];
-  const verbs = ["jumps over", "looks back at", "writes a letter to", "waits for"];
-  const objects = ["the lazy dog.", "a silent river.", "seven grey geese.", "the first snow of the year."];
-  return objects.flatMap((object) =>
-    verbs.flatMap((verb) => subjects.map((subject) => `${subject} ${verb} ${object}`)),
-  );
-}
-
-function table(served: readonly LoadResult[], raw: readonly RawFigure[]): string {
-  const head = ["connections", "requests/s", "P50 ms", "P95 ms", "P99 ms", "errors", "raw texts/s", "served/raw"];
-  const rows = served.map((result, at) => {
-    const figure = raw[at];
-    const rawRate = figure?.textsPerSecond ?? Number.NaN;
-    return [
-      String(CASES[at]?.connections),
-      result.requestsPerSecond.toFixed(0),
-      result.p50Ms.toFixed(1),
-      result.p95Ms.toFixed(1),
-      result.p99Ms.toFixed(1),
-      `${(result.errorRate * 100).toFixed(2)} %`,
-      `${rawRate.toFixed(0)} (${figure?.workers} x batch ${figure?.batch})`,
-      (result.requestsPerSecond / rawRate).toFixed(2),
-    ];
-  });
-  const widths = head.map((title, at) => Math.max(title.length, ...rows.map((row) => row[at]?.length ?? 0)));
-  const line = (cells: readonly string[]): string => cells.map((cell, at) => cell.padStart(widths[at] ?? 0)).join("  ");
-  return [line(head), ...rows.map(line)].join("\n");
+function describeVersions(): string {
+  const python = findRealWorker().command[0];
+  const program = "import importlib.metadata as m; print(m.version('mlx'))";
+  const mlx = execFileSync(python, ["-I", "-c", program], { encoding: "utf8" }).trim();
+  return `Node ${process.versions.node}, MLX ${mlx}.`;
 }
 
 function print(text: string): void {
   process.stdout.write(`${text}\n`);
+}
+
+function leave(text: string, exitCode: number): never {
+  (exitCode === 0 ? process.stdout : process.stderr).write(`${text}\n`);
+  process.exit(exitCode);
 }

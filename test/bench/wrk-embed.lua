@@ -8,7 +8,13 @@ local objects = { "the lazy dog.", "a silent river.", "seven grey geese.", "the 
 
 local threads = {}
 local counter = 0
+local bodies = {}
 refused = 0
+
+-- Other requests than these: a file with one body a line.
+if os.getenv("BODIES") then
+  for line in io.lines(os.getenv("BODIES")) do table.insert(bodies, line) end
+end
 
 function setup(thread)
   table.insert(threads, thread)
@@ -16,6 +22,9 @@ end
 
 function request()
   counter = counter + 1
+  if #bodies > 0 then
+    return wrk.format("POST", nil, { ["content-type"] = "application/json" }, bodies[counter % #bodies + 1])
+  end
   local text = subjects[counter % 4 + 1] .. " " .. verbs[math.floor(counter / 4) % 4 + 1] .. " "
     .. objects[math.floor(counter / 16) % 4 + 1]
   return wrk.format("POST", nil, { ["content-type"] = "application/json" }, '{"texts":["' .. text .. '"]}')

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
@@ -5,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { isRunning } from "../doubles/pool-recorder.ts";
-import { serveWithFakeWorkers } from "../doubles/served-cli.ts";
+import { connectRaw } from "../doubles/raw-client.ts";
+import { type ServedCli, serveWithFakeWorkers } from "../doubles/served-cli.ts";
 import { until } from "../doubles/wait.ts";
 
 test("a start prints the address, the model, the pool, and a curl line that works", async () => {
@@ -118,8 +120,77 @@ test("a rejection that a function leaves behind is told, and the host lives on (
   }
 });
 
+/** `embedge serve` over one function. */
+async function serveFunction(text: string): Promise<ServedCli> {
+  const folder = mkdtempSync(join(tmpdir(), "embedge-functions-"));
+  writeFileSync(join(folder, "own.mjs"), text);
+  const served = serveWithFakeWorkers({}, ["--functions-dir", folder]);
+  await served.untilSaid("ready on");
+  rmSync(folder, { recursive: true });
+  return served;
+}
+
+test("a function that calls process.exit gets an error, and the host lives on (F17)", async () => {
+  await using served = await serveFunction("export default { async fetch() { await 0; process.exit(2); } };");
+  expect((await fetch(`${await served.url()}/own`)).status).toBe(500);
+  await until("the log says so", () => served.logged().includes("may not end the process"));
+  expect((await fetch(`${await served.url()}/healthz`)).status).toBe(200);
+  served.child.kill("SIGTERM");
+  expect(await served.exited).toEqual([0, null]);
+});
+
+test("embedge ends as ever where a project's folder holds embedge itself (F17)", async () => {
+  const root = join(import.meta.dirname, "../..");
+  await using served = serveWithFakeWorkers({}, ["--projects", JSON.stringify({ whole: root })]);
+  await served.untilSaid("ready on");
+  served.child.kill("SIGTERM");
+  expect(await served.exited).toEqual([0, null]);
+});
+
+test("a function that loops for ever is named on stderr by a thread of its own, and the second Ctrl-C ends it (F04)", async () => {
+  await using served = await serveFunction("export default {\n  fetch() {\n    for (;;);\n  },\n};\n");
+  fetch(`${await served.url()}/own`).catch(() => {});
+  await until("it is named", () => /It runs .*own\.mjs:3, called from/.test(served.logged()));
+  served.child.kill("SIGINT");
+  // Sooner it would count as the same one, passed on by npm.
+  await delay(600);
+  served.child.kill("SIGINT");
+  expect(await served.exited).toEqual([137, null]);
+});
+
+test("a model that cannot be served is told on the terminal and by /readyz, and mending it is enough (W09)", async () => {
+  await using served = serveWithFakeWorkers({ start: "start_failed", badStarts: 8 });
+  await served.untilSaid("there is no config.json. Nothing can be embedded until this is mended");
+  const answer = await until("neither worker can start", async () => {
+    const text = await (await fetch(`${await served.url()}/readyz`)).text();
+    return text.includes("start_failed") && (JSON.parse(text) as object);
+  });
+  expect(answer).toMatchObject({ problems: ["The worker cannot start: bad_model: there is no config.json."] });
+  await served.untilSaid("ready on");
+  expect((await fetch(`${await served.url()}/readyz`)).status).toBe(200);
+});
+
+test("what is told at the start counts the workers that can serve", async () => {
+  await using whole = serveWithFakeWorkers();
+  expect(await whole.untilSaid("permits")).toMatch(/pool {3}2 workers, 4 permits/);
+  await using half = serveWithFakeWorkers({ start: "never_ready", badStarts: 1 });
+  expect(await half.untilSaid("permits")).toMatch(/pool {3}1 of 2 workers, 4 permits/);
+});
+
 test("while no worker starts, the reason is printed once, and the host goes on trying (W09)", async () => {
   await using served = serveWithFakeWorkers({ start: "start_failed", badStarts: 4 });
   const said = await served.untilSaid("ready on");
   expect(said.match(/there is no config\.json/g)).toHaveLength(1);
+});
+
+test("with 64 file descriptors it serves; connections beyond them wait or are closed, and it serves on (C10)", async () => {
+  await using served = serveWithFakeWorkers({}, [], { descriptorsMax: 64 });
+  await served.untilSaid("ready on");
+  const port = Number(new URL(await served.url()).port);
+  const crowd = await Promise.all(Array.from({ length: 100 }, () => connectRaw(port)));
+  for (const { socket } of crowd) socket.destroy();
+  await until("it answers again", async () => {
+    const answer = await served.post("after the crowd").catch(() => undefined);
+    return answer?.status === 200;
+  });
 });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { findHome, type HomeSources } from "../../runtime/config/home.ts";
+import { findHome, findModelsDir, type HomeSources } from "../../runtime/config/home.ts";
 
 const sources = (more: Partial<HomeSources>): HomeSources => ({
   env: {},
@@ -23,4 +23,13 @@ test.each<[string, Partial<HomeSources>, RegExp]>([
 test("versions that need other packages have another folder, those that need the same share one", () => {
   expect(findHome(sources({}))).toBe(findHome(sources({})));
   expect(findHome(sources({ lockText: "other" }))).not.toBe(findHome(sources({})));
+});
+
+test.each<[string, Partial<HomeSources>, string]>([
+  ["beside the folders of all versions", {}, "/home/me/.cache/embedge/models"],
+  ["in EMBEDGE_HOME", { env: { EMBEDGE_HOME: "/opt/embedge" } }, "/opt/embedge/models"],
+  ["in the cache of macOS", { platform: "darwin" }, "/home/me/Library/Caches/embedge/models"],
+])("models outlive an upgrade: they are %s", (_place, more, folder) => {
+  expect(findModelsDir(sources(more))).toBe(folder);
+  expect(findModelsDir(sources({ ...more, lockText: "other" }))).toBe(folder);
 });

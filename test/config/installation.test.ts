@@ -15,12 +15,14 @@ test.each([
     device: "cpu",
     workers,
     permits: 4,
-    paddedTokensMax: 1_024,
+    tokensMax: 512,
+    paddedTokensMax: 8_192,
   });
 });
 
 test("on Metal there is one worker, with all permits and bigger batches", () => {
-  expect(sizePool(config({}), mac)).toEqual({ device: "gpu", workers: 1, permits: 4, paddedTokensMax: 16_384 });
+  const tokens = { tokensMax: 16_384, paddedTokensMax: 16_384 };
+  expect(sizePool(config({}), mac)).toEqual({ device: "gpu", workers: 1, permits: 4, ...tokens });
 });
 
 test("there are never more workers than permits", () => {
@@ -29,6 +31,7 @@ test("there are never more workers than permits", () => {
 });
 
 test("what is set is kept", () => {
-  const sized = sizePool(config({ workers: 2, permits: 6, device: "cpu" }, { paddedTokensMax: 512 }), mac);
-  expect(sized).toEqual({ device: "cpu", workers: 2, permits: 6, paddedTokensMax: 512 });
+  const batch = { tokensMax: 300, paddedTokensMax: 512 };
+  const sized = sizePool(config({ workers: 2, permits: 6, device: "cpu" }, batch), mac);
+  expect(sized).toEqual({ device: "cpu", workers: 2, permits: 6, ...batch });
 });

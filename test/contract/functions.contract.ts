@@ -57,6 +57,55 @@ export function describeFunctions(
       await until("the work is done", async () => (await doneNow()) === before + 1);
     });
 
+    describe("bindings", () => {
+      const read = async (key: string): Promise<unknown> =>
+        (await home.fetch(`/bindings?key=${encodeURIComponent(key)}`, {})).json();
+      const send = (key: string): Promise<Response> => home.fetch(`/bindings?key=${key}`, { method: "POST" });
+      const untilWritten = (key: string): Promise<unknown> =>
+        until(`${key} is written`, async () => (await read(key)) ?? undefined, 15_000);
+
+      check("what is put into KV is there", async () => {
+        const key = crypto.randomUUID();
+        expect(await read(key)).toBe(null);
+        await home.fetch(`/bindings?key=${key}`, { method: "PUT", body: "grüße" });
+        expect(await read(key)).toBe("grüße");
+      });
+
+      check("a message reaches the handler of its queue, with a body of any type", async () => {
+        const key = crypto.randomUUID();
+        expect(await (await send(key)).text()).toBe("done");
+        expect(await untilWritten(key)).toBe('["contract-jobs",1,true]');
+      });
+
+      check("a message that is sent back too often ends in the dead letter queue, its neighbour does not", async () => {
+        const [key, dead] = [crypto.randomUUID(), `dead-${crypto.randomUUID()}`];
+        await Promise.all([send(dead), send(key)]);
+        expect(await untilWritten(key)).toBe('["contract-jobs",1,true]');
+        expect(await untilWritten(dead)).toBe('["contract-dead",1,true]');
+      });
+
+      check("a cron is fired by hand, and the outcome is told", async () => {
+        const fire = (query: string): Promise<Response> => home.fetch(`/cdn-cgi/local/scheduled?${query}`, {});
+        const cron = crypto.randomUUID();
+        const answer = await fire(`cron=${cron}&time=1000&format=json`);
+        expect([answer.status, await answer.json()]).toEqual([200, { outcome: "ok", noRetry: false }]);
+        expect(await read(`cron ${cron}`)).toBe("1000");
+        const failed = await fire("cron=throws");
+        expect([failed.status, await failed.text()]).toEqual([500, "exception"]);
+      });
+
+      check("cloudflare:workers gives env at the top of a module and in a request, and waitUntil", async () => {
+        const key = crypto.randomUUID();
+        expect(await (await home.fetch(`/ambient?key=${key}`, {})).json()).toEqual({
+          atTheTop: { greeting: "hello", has: true, isRefused: true },
+          shape: [1, expect.any(Number)],
+          now: "now",
+          greeting: "hello",
+        });
+        expect(await untilWritten(key)).toBe("later");
+      });
+    });
+
     describe("behind a queue", () => {
       const post = (init: RequestInit): Promise<Response> => home.fetch("/embed", { ...init, headers: JSON_HEADERS });
       let busy: Promise<Response> | undefined;

@@ -39,7 +39,7 @@ export function startDevCli(args: readonly string[], cwd: string): DevCli {
   }
   // Not "close": what outlives it would hold its output.
   const exited = once(child, "exit").then(([code, signal]) => [code, signal] as const);
-  const processes = (): readonly Process[] => descendants(child.pid ?? 0);
+  const processes = (): readonly Process[] => childrenOf(child.pid ?? 0);
   return {
     child,
     output: () => output,
@@ -73,7 +73,8 @@ export function alive(processes: readonly Process[]): readonly Process[] {
   return processes.filter(({ pid, command }) => running.get(pid) === command);
 }
 
-function descendants(root: number): readonly Process[] {
+/** Those below one, at any depth. */
+export function childrenOf(root: number): readonly Process[] {
   const all = list();
   const found = [root];
   for (const parent of found) found.push(...all.filter(({ parentPid }) => parentPid === parent).map(({ pid }) => pid));

@@ -73,6 +73,7 @@ export function fakePoolSettings(folder: string): Omit<LocalPoolOptions, "clock"
     workers: 1,
     permits: 2,
     pinning: false,
+    memoryBytesMax: Number.MAX_SAFE_INTEGER,
     startTimeoutMs: 30_000,
     frameBytesMax: 1 << 26,
   };

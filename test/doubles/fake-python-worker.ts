@@ -20,6 +20,7 @@ export interface FakeWorkerScript {
     | "exit_0"
     | "exit_1"
     | "segfault"
+    | "illegal_instruction"
     | "start_failed"
     | "ready_twice"
     | "garbage";
@@ -82,6 +83,8 @@ const faults: Readonly<Record<string, Fault>> = {
   exit: (_head, _request, code) => process.exit(Number(code || 0)),
   stall: () => {},
   hold: (head, request, ms) => setTimeout(() => pipe.write(answer(head, request)), Number(ms)),
+  /** Answers when the process gets SIGUSR2. */
+  until_signal: (head, request) => process.once("SIGUSR2", () => pipe.write(answer(head, request))),
   half_frame: (head, request) => pipe.write(answer(head, request).subarray(0, 40)),
   half_frame_eof(head, request) {
     keepAlive();
@@ -135,6 +138,8 @@ const faults: Readonly<Record<string, Fault>> = {
     writeAll(2, Buffer.from(`grandchild ${child.pid}\n`));
     pipe.write(answer(head, request));
   },
+  /** Says how much memory it holds. */
+  resident: (head, request, bytes) => pipe.write(answer(head, request, { head: { residentBytes: Number(bytes) } })),
   deaf(head, request) {
     pipe.pause();
     pipe.write(answer(head, request));
@@ -170,6 +175,9 @@ function begin(): void {
         process.exit(64),
       );
       return;
+    case "illegal_instruction":
+      process.kill(process.pid, "SIGILL");
+      return;
     case "segfault":
       process.kill(process.pid, "SIGSEGV");
       return;
@@ -196,7 +204,10 @@ function keepAlive(): void {
 
 const decode = createFrameDecoder(
   () => ({ headBytesMax: 1 << 16, bodyBytesMax: 1 << 28 }),
-  (frame) => embed(frame.head as EmbedHead, frame.body),
+  ({ head, body }) => {
+    if (head.type === "ping") pipe.write(encodeFrame({ type: "pong", id: head["id"] }));
+    else embed(head as EmbedHead, body);
+  },
 );
 pipe.on("data", decode);
 pipe.on("error", () => {});

@@ -21,6 +21,8 @@ export interface FunctionsHome extends AsyncDisposable {
   queueDepth(): Promise<number>;
   /** Ends every batch that runs. */
   finishAll(): void;
+  /** Of the host. */
+  drain(graceMs: number): Promise<void>;
 }
 
 export const repository: string = join(import.meta.dirname, "../..");
@@ -65,7 +67,7 @@ export async function startMiniflareHome(): Promise<FunctionsHome> {
     limits: { requestTimeoutMs: 30_000, requestTimeoutMsMax: 600_000, bodyTimeoutMs: 30_000 },
     log: () => {},
   });
-  const { host, ...rest } = await startHost({ functions: emulator });
+  const { host, ...rest } = await startHost({ functions: emulator, hasTriggers: false });
   const { url } = await host.listen();
   const upstream = await host.listenUpstream();
   await emulator.start({
@@ -155,7 +157,7 @@ async function startHost(parts: HostParts = {}): Promise<HomeOfHost> {
   };
   // The scripted pool knows one model only.
   const run: WorkerPool["run"] = (workerId, request) => pool.run(workerId, { ...request, model: FAKE_MODEL });
-  const host = await createHost(settings, { ...parts, wrapPool: () => ({ ...pool, run }) });
+  const host = await createHost(settings, { hasTriggers: true, ...parts, wrapPool: () => ({ ...pool, run }) });
   await host.ready();
   return {
     host,
@@ -168,6 +170,7 @@ async function startHost(parts: HostParts = {}): Promise<HomeOfHost> {
       // A finished one takes itself off the list.
       for (const open of pool.running.slice()) open.finish();
     },
+    drain: (graceMs) => host.drain(graceMs),
     async [Symbol.asyncDispose]() {
       await host.close();
       await model.remove();

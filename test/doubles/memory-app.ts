@@ -48,7 +48,7 @@ export function createMemoryApp(options: MemoryAppOptions = {}): ReturnType<type
 
 /** A route whose handler is `fetch`. */
 export function routeTo(pattern: string, fetch: Handler["fetch"], methods?: readonly string[]): Route {
-  return { pattern, file: `${pattern}.ts`, methods, handler: { fetch } };
+  return { pattern, file: `${pattern}.ts`, methods, limits: {}, handler: { fetch } };
 }
 
 /** The route of a file of functions/. */
@@ -56,7 +56,7 @@ export function routeOf(
   pattern: string,
   module: { readonly default: Handler; readonly methods?: readonly string[] },
 ): Route {
-  return { pattern, file: `${pattern}.ts`, methods: module.methods, handler: module.default };
+  return { pattern, file: `${pattern}.ts`, methods: module.methods, limits: {}, handler: module.default };
 }
 
 export function postJson(body: unknown, headers: Record<string, string> = {}): RequestInit {

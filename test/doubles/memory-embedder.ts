@@ -13,6 +13,7 @@ export interface MemoryEmbedderOptions {
 }
 
 export const MODEL = "memory-model";
+export const REVISION = "memory-revision";
 
 /** An embedder without a model: the vector of a text depends on that text alone and has length 1. Texts over 20 characters are "cut". */
 export function createMemoryEmbedder({ dimensions = 4, intercept }: MemoryEmbedderOptions = {}): MemoryEmbedder {
@@ -26,7 +27,7 @@ export function createMemoryEmbedder({ dimensions = 4, intercept }: MemoryEmbedd
       if (call.model.startsWith("unknown")) throw new AppError("model_not_found", { param: "model" });
       return embedResult(call.texts, dimensions);
     },
-    models: () => [{ name: MODEL, aliases: [], info: undefined }],
+    models: () => [{ name: MODEL, aliases: [], info: undefined, stage: "loaded", memoryBytes: 0 }],
   };
 }
 
@@ -35,6 +36,7 @@ export function embedResult(texts: readonly string[], dimensions: number): Embed
   for (const [index, text] of texts.entries()) data.set(vectorOf(text, dimensions), index * dimensions);
   return {
     model: MODEL,
+    revision: REVISION,
     pooling: "mean",
     vectors: { rows: texts.length, dimensions, data },
     tokenCounts: texts.map((text) => text.length + 2),

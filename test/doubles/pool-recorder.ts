@@ -9,6 +9,8 @@ import { until } from "./wait.ts";
 export interface PoolRecorder extends PoolListener {
   readonly ready: readonly ReadyWorker[];
   readonly lost: readonly { readonly workerId: string; readonly cause: string }[];
+  /** What was told of permits after `workerReady`. */
+  readonly permits: readonly { readonly workerId: string; readonly permits: number }[];
   /** The workers that are ready and not lost. */
   live(): readonly ReadyWorker[];
   /** Waits until so many are. */
@@ -18,15 +20,18 @@ export interface PoolRecorder extends PoolListener {
 export function createPoolRecorder(): PoolRecorder {
   const ready: ReadyWorker[] = [];
   const lost: { workerId: string; cause: string }[] = [];
+  const permits: { readonly workerId: string; readonly permits: number }[] = [];
   const live = (): readonly ReadyWorker[] =>
     ready.filter((worker) => lost.every(({ workerId }) => workerId !== worker.id));
   return {
     ready,
     lost,
+    permits,
     live,
     untilLive: (count) => until(`${count} workers are ready`, () => live().length === count && live(), 30_000),
     workerReady: (worker) => void ready.push(worker),
     workerLost: (workerId, cause) => void lost.push({ workerId, cause }),
+    permitsChanged: (workerId, count) => void permits.push({ workerId, permits: count }),
   };
 }
 

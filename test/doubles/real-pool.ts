@@ -20,6 +20,7 @@ export function realPoolSettings(): Omit<LocalPoolOptions, "clock" | "random" | 
     workers: 1,
     permits: 2,
     pinning: false,
+    memoryBytesMax: Number.MAX_SAFE_INTEGER,
     startTimeoutMs: 60_000,
     frameBytesMax: 1 << 26,
   };

@@ -1,5 +1,6 @@
 import { systemClock, type Clock } from "../../runtime/clock.ts";
 import { AppError } from "../../runtime/errors.ts";
+import type { ModelPool } from "../../runtime/pool/model-pool.ts";
 import {
   BatchError,
   type BatchRequest,
@@ -35,7 +36,7 @@ export interface ScriptedRun {
  *
  * The texts `fault:nan_row`, `fault:error` and `fault:exit` fail their row, their batch and their worker; `fault:stall` is never answered.
  */
-export interface ScriptedPool extends WorkerPool {
+export interface ScriptedPool extends WorkerPool, Pick<ModelPool, "load" | "unload"> {
   /** In order of start. */
   readonly running: readonly ScriptedRun[];
   /** Every batch ever started, in order of start. */
@@ -121,6 +122,9 @@ export function createScriptedPool(options: ScriptedPoolOptions = {}): ScriptedP
       return Promise.reject(new BatchError("worker_lost", `there is no worker ${workerId}`));
     },
     discard: (workerId) => lose(workerId, "was given up"),
+    // It holds one model.
+    load() {},
+    unload() {},
     async stop(graceMs) {
       isStopping = true;
       firstReady.promise.catch(() => {});

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import type { Server } from "node:net";
 import path from "node:path";
 import { makeFakeModel } from "./fake-model.ts";
 import type { FakeWorkerScript } from "./fake-python-worker.ts";
@@ -27,13 +28,38 @@ export interface ServedCli extends AsyncDisposable {
 
 const runtime = path.join(import.meta.dirname, "../../runtime/cli.ts");
 
+/** Node has no public name for it. */
+function descriptorOf(socket: Server): number {
+  return Number(Reflect.get(Object(Reflect.get(socket, "_handle")), "fd"));
+}
+
+export interface ServedCliOptions {
+  /** False: the model is that of the settings. */
+  readonly isModelGiven?: boolean;
+  /** Passed on as systemd does, which the process number is part of. */
+  readonly socket?: Server;
+  /** `ulimit -n`. */
+  readonly descriptorsMax?: number;
+}
+
 /** Starts it on a free port with two workers that follow `script`. */
-export function serveWithFakeWorkers(script: FakeWorkerScript = {}, args: readonly string[] = []): ServedCli {
+export function serveWithFakeWorkers(
+  script: FakeWorkerScript = {},
+  args: readonly string[] = [],
+  { isModelGiven = true, socket, descriptorsMax }: ServedCliOptions = {},
+): ServedCli {
   const fake = makeFakeModel(script);
-  const child = spawn(process.execPath, [runtime, "serve", "--port", "0", "--workers", "2", ...args], {
+  const command = [process.execPath, runtime, "serve", "--port", "0", "--workers", "2", ...args];
+  const limit = descriptorsMax === undefined ? "" : `ulimit -n ${descriptorsMax}; `;
+  const passed = socket === undefined ? "" : "LISTEN_FDS=1 LISTEN_PID=$$ ";
+  const child = spawn("/bin/sh", ["-c", `${limit}${passed}exec "$@"`, "sh", ...command], {
     cwd: path.join(import.meta.dirname, "../.."),
-    env: { PATH: process.env["PATH"], ...fake.environment },
-    stdio: ["ignore", "pipe", "pipe"],
+    env: {
+      PATH: process.env["PATH"],
+      ...fake.environment,
+      ...(!isModelGiven && { EMBEDGE_MODEL: undefined }),
+    },
+    stdio: ["ignore", "pipe", "pipe", socket === undefined ? "ignore" : descriptorOf(socket)],
   });
   let text = "";
   let log = "";

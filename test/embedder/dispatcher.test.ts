@@ -179,6 +179,35 @@ describe("dispatcher", () => {
     expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled", "rejected", "fulfilled"]);
   });
 
+  test("calls of turns that follow each other share a batch, which starts with the first turn that brings none", async () => {
+    const deferred: (() => void)[] = [];
+    world = await createWorld({ answers: "by_hand", workerPermits: [1], deferred });
+    const turn = (): void => deferred.shift()?.();
+    const calls = [submit(["first"])];
+    turn();
+    calls.push(submit(["second"]), submit(["third"]));
+    turn();
+    expect(world.pool.started).toHaveLength(0);
+    turn();
+    expect(world.pool.running.map(({ request }) => request.texts)).toEqual([["first", "second", "third"]]);
+    finishAll();
+    await Promise.all(calls);
+  });
+
+  test("a stream of calls without a pause is submitted after four turns", async () => {
+    const deferred: (() => void)[] = [];
+    world = await createWorld({ answers: "by_hand", workerPermits: [1], deferred });
+    const calls: Promise<unknown>[] = [];
+    for (let turn = 1; turn <= 4; turn++) {
+      expect(world.pool.started).toHaveLength(0);
+      calls.push(submit([`of turn ${turn}`]));
+      deferred.shift()?.();
+    }
+    expect(world.pool.running.map(({ request }) => request.texts.length)).toEqual([4]);
+    finishAll();
+    await Promise.all(calls);
+  });
+
   test("tenant and priority of a call decide when it starts", async () => {
     world = await createWorld({ answers: "by_hand", workerPermits: [1] });
     const running = submit(["running"]);

@@ -1,7 +1,14 @@
 import { describe, expect, test } from "vitest";
-import type { DispatchCall, DispatchResult } from "../../runtime/embedder/dispatcher.ts";
-import { createEmbedder, type EmbedCall, type Embedder } from "../../runtime/embedder/embedder.ts";
+import type { DispatchResult } from "../../runtime/embedder/call-rows.ts";
+import type { DispatchCall } from "../../runtime/embedder/dispatcher.ts";
+import {
+  createEmbedder,
+  type EmbedCall,
+  type Embedder,
+  type EmbedderOptions,
+} from "../../runtime/embedder/embedder.ts";
 import { createModelNames } from "../../runtime/embedder/model-names.ts";
+import type { ModelInfo } from "../../runtime/pool/worker-pool.ts";
 import { fakeModelInfo } from "../doubles/fake-answer.ts";
 
 describe("embedder", () => {
@@ -37,6 +44,17 @@ describe("embedder", () => {
     expect(calls).toEqual([]);
   });
 
+  test("what only the model can tell is asked of it first: a cold one is loaded by a call for an empty text", async () => {
+    let info: ModelInfo | undefined;
+    const { embedder, calls } = given({ info: () => info });
+    const asked = embedder.embed(call(["one"], { promptName: "nothing" }));
+    info = fakeModelInfo();
+    await expect(asked).rejects.toMatchObject({ code: "invalid_request", param: "prompt_name" });
+    expect(calls.map(({ texts, promptName }) => ({ texts, promptName }))).toEqual([
+      { texts: [""], promptName: undefined },
+    ]);
+  });
+
   test.each([
     ["no text", [], "empty_input", "text"],
     ["more texts than the queue holds", ["a", "b", "c", "d"], "too_many_inputs", "text"],
@@ -54,12 +72,14 @@ describe("embedder", () => {
   });
 });
 
-function given(): { embedder: Embedder; calls: DispatchCall[] } {
+function given(changes: Partial<EmbedderOptions> = {}): { embedder: Embedder; calls: DispatchCall[] } {
   const calls: DispatchCall[] = [];
   const embedder = createEmbedder({
     dispatcher: { submit: (asked) => (calls.push(asked), Promise.resolve(answer(asked.texts.length))) },
-    names: createModelNames("fake-model", { alias: "default" }),
-    served: { name: "fake-model", info: () => fakeModelInfo() },
+    names: createModelNames([{ name: "fake-model", aliases: [] }], { alias: "default" }),
+    info: () => fakeModelInfo(),
+    ...changes,
+    served: () => [{ name: "fake-model", info: fakeModelInfo(), stage: "loaded", memoryBytes: 0 }],
     limits: { callInputsMax: 3, textBytesMax: 1_000 },
   });
   return { embedder, calls };
@@ -72,7 +92,9 @@ function call(texts: readonly string[], changes: Partial<EmbedCall> = {}): Embed
 
 function answer(texts: number): DispatchResult {
   return {
+    revision: "fake-revision",
     data: new Float32Array(texts * 2),
+    json: [],
     dimensions: 2,
     pooling: "mean",
     tokenCounts: Array.from({ length: texts }, () => 3),

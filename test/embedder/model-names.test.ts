@@ -3,7 +3,7 @@ import { createModelNames } from "../../runtime/embedder/model-names.ts";
 import { AppError } from "../../runtime/errors.ts";
 
 describe("model names", () => {
-  const names = createModelNames("all-MiniLM-L6-v2", {
+  const names = createModelNames([{ name: "all-MiniLM-L6-v2", aliases: [] }], {
     "@cf/baai/bge-base-en-v1.5": "default",
     small: "all-MiniLM-L6-v2",
     other: "some-model-that-is-not-here",
@@ -13,7 +13,7 @@ describe("model names", () => {
     expect(names.resolve("all-MiniLM-L6-v2")).toBe("all-MiniLM-L6-v2");
     expect(names.resolve("@cf/baai/bge-base-en-v1.5")).toBe("all-MiniLM-L6-v2");
     expect(names.resolve("small")).toBe("all-MiniLM-L6-v2");
-    expect(names.aliases).toEqual(["@cf/baai/bge-base-en-v1.5", "small"]);
+    expect(names.aliasesOf("all-MiniLM-L6-v2")).toEqual(["@cf/baai/bge-base-en-v1.5", "small"]);
   });
 
   test.each(["gpt-4", "other", "default", "../../etc/passwd", "http://127.0.0.1:1/x", "__proto__"])(
@@ -23,4 +23,31 @@ describe("model names", () => {
       expect(() => names.resolve(name)).toThrow(/all-MiniLM-L6-v2, @cf\/baai\/bge-base-en-v1.5, small/);
     },
   );
+});
+
+describe("names of several models", () => {
+  const models = [
+    { name: "first", aliases: ["@cf/first"] },
+    { name: "second", aliases: ["@cf/second", "first", "@cf/first"] },
+  ] as const;
+
+  test("each answers to its own name, which no alias of another takes away", () => {
+    const names = createModelNames(models, {});
+    expect(["first", "@cf/first", "second", "@cf/second"].map((name) => names.resolve(name))).toEqual([
+      "first",
+      "first",
+      "second",
+      "second",
+    ]);
+    expect(names.aliasesOf("second")).toEqual(["@cf/second"]);
+  });
+
+  test("configured aliases may point to any of them, by any of its names, and are stronger", () => {
+    const names = createModelNames(models, { mine: "@cf/second", "@cf/first": "second", second: "default" });
+    expect([names.resolve("mine"), names.resolve("@cf/first"), names.resolve("second")]).toEqual([
+      "second",
+      "second",
+      "first",
+    ]);
+  });
 });

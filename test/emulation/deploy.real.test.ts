@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { QUIET, repository } from "../doubles/functions-homes.ts";
+import { project, QUIET, repository } from "../doubles/functions-homes.ts";
 
 /** What a clone has of this, with the packages installed and nothing built. */
 const CLONED = ["embedge.toml", "functions", "package.json", "plugin", "runtime", "tsconfig.json", "wrangler.toml"];
@@ -21,9 +21,13 @@ interface Outcome {
   readonly output: string;
 }
 
-function wrangler(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Outcome> {
+function wrangler(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  cwd: string = clone,
+): Promise<Outcome> {
   const bin = path.join(repository, "node_modules/wrangler/bin/wrangler.js");
-  const options = { cwd: clone, env: { PATH: process.env["PATH"], HOME: clone, ...QUIET, ...env } };
+  const options = { cwd, env: { PATH: process.env["PATH"], HOME: clone, ...QUIET, ...env } };
   return new Promise((resolve) => {
     execFile(process.execPath, [bin, ...args], options, (error, stdout, stderr) => {
       resolve({ exitCode: error === null ? 0 : Number(error.code), output: stdout + stderr });
@@ -39,6 +43,14 @@ test("a clone deploys, dry: the entry is made, and it is one bundle", async () =
   const bundle = readFileSync(path.join(clone, "bundle/worker.js"), "utf8");
   expect(bundle).toContain("/api/v1/embed");
   expect(bundle).not.toMatch(/from\s*"node:|require\("node:/);
+});
+
+test("a project with KV, queues and crons deploys, dry, from the same files", async () => {
+  const bundle = path.join(clone, "contract");
+  const { exitCode, output } = await wrangler(["deploy", "--dry-run", "--env=", "--outdir", bundle], {}, project);
+  expect({ exitCode, output }).toMatchObject({ exitCode: 0 });
+  for (const name of ["env.AI", "env.KV", "env.JOBS"]) expect(output).toContain(name);
+  expect(readFileSync(path.join(bundle, "worker.js"), "utf8")).toContain("contract-jobs");
 });
 
 test("what is uploaded is `[ai]` alone: nothing of this machine", async () => {

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
@@ -10,12 +10,39 @@ import { until } from "../doubles/wait.ts";
 
 const MODEL = "@cf/baai/bge-base-en-v1.5";
 const BOUND = `export default {
-  async fetch(_request, env) {
+  async fetch(request, env) {
     const before = await env.KV.get("key");
     await env.KV.put("key", "value");
-    return Response.json({ before, after: await env.KV.get("key"), greeting: env.GREETING, secret: env.SECRET });
+    await env.DB.exec("CREATE TABLE IF NOT EXISTS numbers (number)");
+    await env.DB.prepare("INSERT INTO numbers VALUES (?)").bind(7).run();
+    await env.BUCKET.put("object", "content");
+    await caches.default.put(request.url, new Response("cached", { headers: { "cache-control": "max-age=60" } }));
+    await env.QUEUE.send("message");
+    return Response.json({
+      before,
+      after: await env.KV.get("key"),
+      greeting: env.GREETING,
+      secret: env.SECRET,
+      rows: (await env.DB.prepare("SELECT number FROM numbers").all()).results,
+      object: await (await env.BUCKET.get("object")).text(),
+      cached: await (await caches.default.match(request.url)).text(),
+    });
   },
 };
+`;
+const BINDINGS = `
+[[d1_databases]]
+binding = "DB"
+database_name = "numbers"
+database_id = "numbers"
+
+[[r2_buckets]]
+binding = "BUCKET"
+bucket_name = "bucket"
+
+[[queues.producers]]
+binding = "QUEUE"
+queue = "queue"
 `;
 
 /** The contract's project, in a place of its own inside the repository, so that its functions find their packages. */
@@ -23,6 +50,7 @@ const folder = mkdtempSync(path.join(repository, "test/contract/.embedge-dev-"))
 cpSync(project, folder, { recursive: true, filter: (file) => !/\.(embedge|wrangler)$/.test(file) });
 writeFileSync(path.join(folder, ".dev.vars"), "SECRET=from-dev-vars\n");
 writeFileSync(path.join(folder, "functions/bound.ts"), BOUND);
+appendFileSync(path.join(folder, "wrangler.toml"), BINDINGS);
 writeFileSync(path.join(folder, "functions/loops.ts"), "export default { fetch() { for (;;); } };\n");
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -60,12 +88,15 @@ describe("embedge dev --miniflare", () => {
     expect(dev.processes().filter(({ command }) => command.includes("workerd serve"))).toHaveLength(2);
   });
 
-  test("vars, .dev.vars and KV of wrangler.toml are there", async () => {
+  test("vars, .dev.vars, KV, D1, R2, the cache and queues of wrangler.toml are there", async () => {
     expect(await (await fetch(`${url}/bound`)).json()).toEqual({
       before: null,
       after: "value",
       greeting: "hello",
       secret: "from-dev-vars",
+      rows: [{ number: 7 }],
+      object: "content",
+      cached: "cached",
     });
   });
 
@@ -109,7 +140,7 @@ describe("embedge dev --miniflare", () => {
     await until("all is well again", () => dev.output().split("Local server updated").length > reloads);
   });
 
-  test("a function that loops for ever: 503 after its deadline, and others are served again (F04)", async () => {
+  test("a function that loops for ever: 503 after its deadline, and others are served again (F04, M09)", async () => {
     const headers = { "x-request-timeout-ms": "200" };
     const answer = await fetch(`${url}/loops`, { headers });
     expect([answer.status, await answer.json()]).toMatchObject([503, { error: { code: "worker_failed" } }]);
@@ -141,15 +172,54 @@ test("SIGKILL of embedge dev --miniflare leaves no process (M11)", async () => {
   await until("workerd and wrangler are gone", () => alive(processes).length === 0);
 });
 
-describe("embedge dev --miniflare does not start", () => {
-  /** A project beside the other one. */
-  const write = (name: string, wranglerToml?: string): string => {
-    const own = path.join(folder, name);
-    mkdirSync(path.join(own, "functions"), { recursive: true });
-    if (wranglerToml !== undefined) writeFileSync(path.join(own, "wrangler.toml"), wranglerToml);
-    return own;
-  };
+/** A project beside the other one. */
+const write = (name: string, wranglerToml?: string): string => {
+  const own = path.join(folder, name);
+  mkdirSync(path.join(own, "functions"), { recursive: true });
+  if (wranglerToml !== undefined) writeFileSync(path.join(own, "wrangler.toml"), wranglerToml);
+  return own;
+};
 
+const OWN_MAIN = `import { DurableObject } from "cloudflare:workers";
+export class Counter extends DurableObject {
+  async next() {
+    const count = ((await this.ctx.storage.get("count")) ?? 0) + 1;
+    await this.ctx.storage.put("count", count);
+    return count;
+  }
+}
+export default {
+  async fetch(request, env) {
+    const { shape } = await env.AI.run("${MODEL}", { text: "own" });
+    return Response.json({ shape, count: await env.COUNTER.getByName("a").next() }, { status: 201 });
+  },
+};
+`;
+const OWN_MAIN_TOML = `name = "own"
+main = "worker.js"
+compatibility_date = "2026-07-01"
+[ai]
+binding = "AI"
+[durable_objects]
+bindings = [{ name = "COUNTER", class_name = "Counter" }]
+[[migrations]]
+tag = "v1"
+new_sqlite_classes = ["Counter"]
+`;
+
+test("a Worker with a `main` of its own and a Durable Object is served as it is", async () => {
+  const own = write("own-main", OWN_MAIN_TOML);
+  writeFileSync(path.join(own, "worker.js"), OWN_MAIN);
+  writeFileSync(path.join(own, "embedge.toml"), `[models.aliases]\n"${MODEL}" = "default"\n`);
+  await using dev = start([], own);
+  const url = await dev.ready();
+  for (const count of [1, 2]) {
+    const response = await fetch(url);
+    expect([response.status, await response.json()]).toMatchObject([201, { shape: [1, expect.any(Number)], count }]);
+  }
+});
+
+describe("embedge dev --miniflare does not start", () => {
   test("with a compatibility date that workerd does not know: 78, and the newest known is named (M07)", async () => {
     await using dev = start([], write("too-new", 'name = "x"\nmain = "x.ts"\ncompatibility_date = "2099-01-01"\n'));
     expect((await dev.exited)[0]).toBe(78);

@@ -1,6 +1,13 @@
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -24,6 +31,12 @@ binding = "AI"
 GREETING = "hello"
 `;
 
+/** Half of what is announced, or of what is JSON, and then the connection is gone. */
+function cut(outgoing: ServerResponse, headers: OutgoingHttpHeaders): void {
+  outgoing.writeHead(200, { "content-type": "application/json", ...headers });
+  outgoing.write('{"vectors":', () => outgoing.destroy());
+}
+
 /** What runtime/emulation/wrangler.ts builds on: where a new wrangler changes it, this fails and says what. */
 describe("wrangler, as far as it is used", () => {
   const folder = mkdtempSync(path.join(repository, "test/emulation/.embedge-wrangler-"));
@@ -31,6 +44,10 @@ describe("wrangler, as far as it is used", () => {
   const problems: string[] = [];
   const asked: { line: string; headers: IncomingHttpHeaders }[] = [];
   let upstream: Server;
+  const whole: RequestListener = (_, outgoing) => {
+    outgoing.writeHead(200, { "content-type": "application/json" }).end('{"vectors":1}');
+  };
+  let answer = whole;
   let wrangler: WranglerServer;
 
   const word = async (): Promise<Record<string, unknown>> =>
@@ -42,7 +59,7 @@ describe("wrangler, as far as it is used", () => {
     writeFileSync(path.join(folder, "worker.js"), WORKER);
     upstream = createServer((incoming, outgoing) => {
       asked.push({ line: `${incoming.method} ${incoming.url}`, headers: incoming.headers });
-      outgoing.writeHead(200, { "content-type": "application/json" }).end('{"vectors":1}');
+      answer(incoming, outgoing);
     }).listen(0, "127.0.0.1");
     await once(upstream, "listening");
     wrangler = await startWrangler({
@@ -84,6 +101,28 @@ describe("wrangler, as far as it is used", () => {
     expect(await word()).toMatchObject({ word: "second" });
     writeFileSync(path.join(folder, "worker.js"), WORKER);
     await until("it is served again", async () => (await word().catch(() => ({ word: "" })))["word"] === "first");
+  });
+
+  test.each<[string, RequestListener]>([
+    ["before it begins", (_, outgoing) => void outgoing.destroy()],
+    ["in the middle", (_, outgoing) => cut(outgoing, { "content-length": 1_000 })],
+    ["in the middle, where nothing tells its length", (_, outgoing) => cut(outgoing, {})],
+  ])("an answer of the service that is cut %s is an error, never a short answer (M05)", async (_where, listener) => {
+    answer = listener;
+    expect(await word()).toMatchObject({ answer: { failed: expect.stringMatching(/connection|disconnected/i) } });
+    answer = whole;
+    expect(await word()).toMatchObject({ answer: { vectors: 1 } });
+  });
+
+  test("an answer of 20 MB comes whole: 100 texts of 4,096 numbers have 5 (M10)", async () => {
+    answer = (_, outgoing) => {
+      const row = `[${"0.12345678,".repeat(99_999)}0]`;
+      const rows = Array.from({ length: 18 }, () => row).join(",");
+      outgoing.writeHead(200, { "content-type": "application/json" }).end(`{"data":[${rows}],"shape":[18,100000]}`);
+    };
+    const { answer: got } = (await word()) as { answer: { data: number[][] } };
+    expect(got.data.map((row) => row.length)).toEqual(Array.from({ length: 18 }, () => 100_000));
+    answer = whole;
   });
 
   test("a service that is gone is an error that says so, and when it is back all is well", async () => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import * as embed from "../../functions/api/v1/embed.ts";
 import { AppError } from "../../runtime/errors.ts";
 import { createMemoryApp, errorOf, postJson, routeOf } from "../doubles/memory-app.ts";
-import { createMemoryEmbedder, MODEL, vectorOf } from "../doubles/memory-embedder.ts";
+import { createMemoryEmbedder, MODEL, REVISION, vectorOf } from "../doubles/memory-embedder.ts";
 
 const PATH = "/api/v1/embed";
 const embedder = createMemoryEmbedder();
@@ -23,6 +23,7 @@ describe("POST /api/v1/embed", () => {
     expect(answer).toEqual({
       embeddings: expect.any(Array),
       model: MODEL,
+      revision: REVISION,
       dimension: 4,
       usage: { total_tokens: 10, duration_ms: expect.any(Number) },
     });

@@ -115,7 +115,7 @@ describe.each(Object.entries(framings))("the %s framing", (_, frame) => {
     ["no JSON", "{", 400, 5006],
     ["nothing", undefined, 400, 5006],
     ["a number", "5", 400, 5006],
-    ["more than the limit", JSON.stringify({ inputs: { text: "a".repeat(10_000) } }), 413, 3006],
+    ["more than the limit (M10)", JSON.stringify({ inputs: { text: "a".repeat(10_000) } }), 413, 3006],
   ])("a body of %s", async (_name, body, status, internalCode) => {
     const response = await given().upstream(frame("/run?version=3", body === undefined ? {} : { body }));
     expect([response.status, await response.json()]).toMatchObject([status, { internalCode }]);

@@ -1,6 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { AppError } from "../../runtime/errors.ts";
 import type { RequestRecord } from "../../runtime/http/app.ts";
+import { readinessOf } from "../../runtime/http/readiness.ts";
+import { computeOf } from "../../runtime/pool/compute.ts";
+import { fakeModelInfo } from "../doubles/fake-answer.ts";
 import { createMemoryApp, errorOf, postJson, routeTo } from "../doubles/memory-app.ts";
 import { createMemoryEmbedder } from "../doubles/memory-embedder.ts";
 
@@ -153,6 +156,21 @@ describe("operations", () => {
 
   test("/readyz counts the workers", async () => {
     expect(await (await app.request("/readyz")).json()).toEqual({ status: "ready", workers: { ready: 2, wanted: 2 } });
+  });
+
+  test("/readyz names the device and the BLAS, and says when it is slow", async () => {
+    const model = fakeModelInfo({ device: "cpu", blas: { name: "reference", gflops: 4 } });
+    const counts = { isDraining: false, wasReady: true, workersReady: 1, workersWanted: 1, waiting: [] };
+    const readiness = () => readinessOf({ ...counts, compute: computeOf(model) });
+    const metrics = async () => ({ contentType: "text/plain", text: "" });
+    const response = await createMemoryApp({ app: { operations: { readiness, metrics } } }).request("/readyz");
+    expect(await response.json()).toEqual({
+      status: "ready",
+      workers: { ready: 1, wanted: 1 },
+      device: "cpu",
+      fast: false,
+      blas: { name: "reference", gflops: 4, slow: true },
+    });
   });
 
   test.each(["starting", "no_worker", "draining"] as const)("/readyz is 503 %s, says why and when", async (code) => {

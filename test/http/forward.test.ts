@@ -77,11 +77,27 @@ test.each([
   expect([answer.status, answer.body, answer.headers.get("etag")]).toEqual([status, null, '"1"']);
 });
 
-test("an answer that is cut is seen as cut", async () => {
-  const ask = await given((_, outgoing) => {
-    outgoing.writeHead(200, { "content-length": 10 }).write("half", () => outgoing.destroy());
+test.each([
+  ["short", 10],
+  ["long", 100_000],
+])("an answer that is cut is seen as cut: a %s one (M05)", async (_, length) => {
+  const ask = await given((__, outgoing) => {
+    outgoing.writeHead(200, { "content-length": length }).write("half", () => outgoing.destroy());
   });
-  await expect((await ask("/")).text()).rejects.toThrow("aborted");
+  await expect(ask("/").then((answer) => answer.text())).rejects.toThrow("aborted");
+});
+
+test.each([
+  ["short", 10],
+  ["long", 100_000],
+])("a body goes through whole: a %s one", async (_, length) => {
+  const body = "x".repeat(length);
+  const ask = await given(async (incoming, outgoing) => {
+    const bytes = Buffer.concat(await incoming.toArray());
+    outgoing.writeHead(200, { "content-length": bytes.byteLength }).end(bytes);
+  });
+  const answer = await ask("/", { method: "POST", headers: { "content-length": String(length) }, body });
+  expect(await answer.text()).toBe(body);
 });
 
 test("no server: it rejects", async () => {

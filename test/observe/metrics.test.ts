@@ -1,7 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { createMetrics } from "../../runtime/observe/metrics.ts";
 
-const sources = { queueInputs: () => 5, readyWorkers: () => 2 };
+const sources = {
+  queueInputs: () => 5,
+  readyWorkers: () => 2,
+  models: () => [
+    { model: "small", memoryBytes: 300, workersReady: 2 },
+    { model: "cold", memoryBytes: 0, workersReady: 0 },
+  ],
+};
 
 async function linesAfter(act: (metrics: ReturnType<typeof createMetrics>) => void): Promise<readonly string[]> {
   const metrics = createMetrics(sources);
@@ -34,6 +41,18 @@ describe("the metrics", () => {
     expect(lines).toContain('embedding_rejections_total{code="queue_full"} 1');
     expect(lines).toContain('embedding_worker_losses_total{reason="exited"} 1');
     expect(lines).toContain("embedding_ready_workers 2");
+  });
+
+  test("tell of each model what it holds and what became of it", async () => {
+    const lines = await linesAfter((metrics) => {
+      metrics.modelMoved("small", "loaded");
+      metrics.modelMoved("cold", "failed");
+    });
+    expect(lines).toContain('embedding_model_memory_bytes{model="small"} 300');
+    expect(lines).toContain('embedding_model_memory_bytes{model="cold"} 0');
+    expect(lines).toContain('embedding_model_ready_workers{model="small"} 2');
+    expect(lines).toContain('embedding_model_moves_total{model="small",outcome="loaded"} 1');
+    expect(lines).toContain('embedding_model_moves_total{model="cold",outcome="failed"} 1');
   });
 
   test("of two hosts in one process are apart", async () => {

@@ -10,7 +10,7 @@ const line: RequestLine = {
   status: 200,
   ms: 4.123_456,
   error: undefined,
-  embedded: { texts: 2, tokens: 9, queueMs: 0.5, batchMs: 3.333 },
+  embedded: { texts: 2, tokens: 9, queueMs: 0.5, batchMs: 3.333, models: [{ name: "m", revision: "r" }] },
 };
 
 /** The lines that a log at `level` writes, parsed. */
@@ -32,6 +32,8 @@ describe("the line of a request", () => {
         route: "/api/v1/embed",
         status: 200,
         ms: 4.12,
+        model: "m",
+        revision: "r",
         texts: 2,
         tokens: 9,
         queueMs: 0.5,

@@ -1,19 +1,19 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { postJson } from "../doubles/memory-app.ts";
-import { withTimeout } from "../doubles/wait.ts";
+import { npm, packageEnv as env, packInto, root, userEnv } from "../doubles/packed-package.ts";
+import { until, withTimeout } from "../doubles/wait.ts";
 
 /**
  * The package as its users meet it: packed, installed into an empty project outside the repository, and used from there.
  *
  * The Python side is the one that `npm test` has set up, but for the test of the first use.
  */
-const root = path.join(import.meta.dirname, "../..");
 const temporary = mkdtempSync(path.join(os.tmpdir(), "embedge-package-"));
 /** With a space and a letter outside ASCII (C20). */
 const project = path.join(temporary, "a prøject");
@@ -22,28 +22,19 @@ const TIMEOUT_MS = 120_000;
 const OLDEST_NODE = "22.18.0";
 
 const run = promisify(execFile);
-/** That of this user, who may need a proxy or a mirror, but for what steers embedge. */
-const outerEnv = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("EMBEDGE_")));
-const env = { ...outerEnv, EMBEDGE_HOME: path.join(root, ".embedge") };
 const cli = path.join(project, "node_modules/embedge/dist/runtime/cli.js");
 /** What `npx embedge` runs. */
 const command = path.join(project, "node_modules/.bin/embedge");
 let tarball = "";
 
 beforeAll(async () => {
-  await run(process.execPath, [path.join(root, "scripts/build.ts")]);
-  const packed = await npm(root, ["pack", "--ignore-scripts", "--pack-destination", temporary]);
-  tarball = path.join(temporary, packed.trim().split("\n").at(-1) ?? "");
+  tarball = await packInto(temporary);
   mkdirSync(project);
   await npm(project, ["install", tarball]);
+  // As `npm install --save-dev wrangler` leaves it.
+  symlinkSync(path.join(root, "node_modules/wrangler"), path.join(project, "node_modules/wrangler"));
 }, TIMEOUT_MS);
 afterAll(() => rmSync(temporary, { recursive: true, force: true }));
-
-async function npm(cwd: string, args: readonly string[]): Promise<string> {
-  const flags = ["--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"];
-  const { stdout } = await run("npm", [...args, ...flags], { cwd, env });
-  return stdout;
-}
 
 /** Node versions to run the package with. The oldest one comes from the registry, on Linux alone. */
 const nodes: Readonly<Record<string, () => Promise<string>>> = {
@@ -137,12 +128,25 @@ describe.each(Object.entries(nodes))("under %s", (_name, install) => {
 
   test("`embedge serve` answers with a real vector and ends with 0 on SIGTERM", { timeout: TIMEOUT_MS }, async () => {
     const served = serve(node, project);
-    const url = await served.url();
-    const response = await fetch(`${url}/api/v1/embed`, postJson({ texts: ["hello"] }));
-    const { dimension, embeddings } = (await response.json()) as { dimension: number; embeddings: number[][] };
-    expect([response.status, dimension, embeddings[0]?.[0]?.toFixed(3)]).toEqual([200, 384, "-0.063"]);
+    await expectVector(await served.url());
     expect(await served.stop()).toBe(0);
   });
+
+  test.each(["dev", "dev --miniflare"])(
+    "`embedge %s` does so too, sees a new function, and leaves no process",
+    { timeout: TIMEOUT_MS },
+    async (line) => {
+      const added = path.join(project, "functions/added.ts");
+      const dev = serve(node, project, line.split(" "));
+      const url = await dev.url();
+      await expectVector(url);
+      writeFileSync(added, "export default { fetch: () => new Response('new') };\n");
+      await until("it is there", async () => (await fetch(`${url}/added`)).status === 200, 20_000);
+      expect(await dev.stop()).toBe(0);
+      rmSync(added);
+      expect((await run("ps", ["-axww", "-o", "args="])).stdout).not.toContain(temporary);
+    },
+  );
 
   test(
     '`import { createHost } from "embedge"` embeds, and its process ends by itself',
@@ -175,17 +179,40 @@ test(
       process.platform === "linux"
         ? { XDG_CACHE_HOME: cache, PIP_CACHE_DIR: pipCache() }
         : { EMBEDGE_HOME: path.join(cache, "embedge/own") };
-    const firstUse = { ...outerEnv, ...place };
+    const firstUse = { ...userEnv, ...place };
     const first = await run(process.execPath, [cli, "setup"], { cwd: project, env: firstUse });
     expect(first.stderr).toMatch(/^Setting up embedge: Python environment, .*Python packages/m);
     expect(first.stderr).toMatch(/^ {2}\[\d\/\d\] Python environment: done in/m);
     const [home = ""] = readdirSync(path.join(cache, "embedge"));
     expect(first.stdout).toBe(`Everything is in place: ${path.join(cache, "embedge", home)}\n`);
+    expect(readdirSync(path.join(cache, "embedge", process.platform === "linux" ? "." : home))).toContain("models");
     expect((await run(process.execPath, [cli, "setup"], { cwd: project, env: firstUse })).stderr).toBe("");
     const use = await run(process.execPath, ["use.mjs"], { cwd: project, env: firstUse, timeout: 60_000 });
     expect(JSON.parse(use.stdout)).toMatchObject({ dimensions: 384 });
   },
 );
+
+test("variables need no wrangler, bindings do: where it is missing, one sentence says what to install", async () => {
+  const cwd = path.join(project, "bound");
+  mkdirSync(path.join(cwd, "functions"), { recursive: true });
+  const ambient = 'import { env } from "cloudflare:workers";\n';
+  writeFileSync(
+    path.join(cwd, "functions/word.mjs"),
+    `${ambient}const atTheTop = env.WORD;\nexport default { fetch: (request, { WORD }) => Response.json([atTheTop, env.WORD, WORD]) };\n`,
+  );
+  writeFileSync(path.join(cwd, "wrangler.toml"), '[vars]\nWORD = "top"\n');
+  writeFileSync(path.join(cwd, ".dev.vars"), "WORD=secret\n");
+  const served = serve(process.execPath, cwd);
+  expect(await (await fetch(`${await served.url()}/word`)).json()).toEqual(["secret", "secret", "secret"]);
+  expect(await served.stop()).toBe(0);
+  rmSync(path.join(project, "node_modules/wrangler"));
+  const file = path.join(cwd, "wrangler.toml");
+  writeFileSync(file, '[[kv_namespaces]]\nbinding = "KV"\nid = "kv"\n');
+  await expect(run(process.execPath, [cli, "serve", "--port", "0"], { cwd, env })).rejects.toMatchObject({
+    code: 78,
+    stderr: `${file} declares bindings (KV), which need wrangler: npm install --save-dev wrangler@4.155.0\n`,
+  });
+});
 
 /** Where pip keeps what it has downloaded: the wheels are fetched once, not at every run of this test. */
 function pipCache(): string {
@@ -200,8 +227,14 @@ interface Served {
   stop(): Promise<number | null>;
 }
 
-function serve(node: string, cwd: string): Served {
-  const child = spawn(node, [cli, "serve", "--port", "0"], { cwd, env, stdio: ["ignore", "pipe", "ignore"] });
+async function expectVector(url: string): Promise<void> {
+  const response = await fetch(`${url}/api/v1/embed`, postJson({ texts: ["hello"] }));
+  const { dimension, embeddings } = (await response.json()) as { dimension: number; embeddings: number[][] };
+  expect([response.status, dimension, embeddings[0]?.[0]?.toFixed(3)]).toEqual([200, 384, "-0.063"]);
+}
+
+function serve(node: string, cwd: string, words: readonly string[] = ["serve"]): Served {
+  const child = spawn(node, [cli, ...words, "--port", "0"], { cwd, env, stdio: ["ignore", "pipe", "ignore"] });
   let text = "";
   const ready = new Promise<string>((resolve, reject) => {
     child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
@@ -209,14 +242,14 @@ function serve(node: string, cwd: string): Served {
       const url = /ready on (http:\S+)/.exec(text)?.[1];
       if (url !== undefined) resolve(url);
     });
-    child.once("exit", (code) => reject(new Error(`embedge serve ended with ${code}`)));
+    child.once("exit", (code) => reject(new Error(`embedge ${words.join(" ")} ended with ${code}:\n${text}`)));
   });
   return {
     said: () => text,
-    url: () => withTimeout(ready, "embedge serve to be ready", 60_000),
+    url: () => withTimeout(ready, "embedge to be ready", 60_000),
     async stop() {
       child.kill("SIGTERM");
-      const [code] = (await withTimeout(once(child, "exit"), "embedge serve to end", 30_000)) as [number | null];
+      const [code] = (await withTimeout(once(child, "exit"), "embedge to end", 30_000)) as [number | null];
       return code;
     },
   };

@@ -1,7 +1,13 @@
 import { describe, expect, test } from "vitest";
 
 import type { Frame } from "../../runtime/pool/frames.ts";
-import { ProtocolError, readReady, readResult, type SentBatch } from "../../runtime/pool/worker-replies.ts";
+import {
+  ProtocolError,
+  readReady,
+  readResult,
+  resultBytesMax,
+  type SentBatch,
+} from "../../runtime/pool/worker-replies.ts";
 import { fakeModelInfo } from "../doubles/fake-answer.ts";
 
 const sent: SentBatch = {
@@ -65,6 +71,25 @@ describe("a result", () => {
   test("is refused where its body has another size (W28)", () => {
     expect(() => readResult(result([1, 0]), sent)).toThrow("sent body bytes 8, want 24");
   });
+
+  test("brings each row's JSON where the worker wrote it", () => {
+    const { vectors } = readResult(withTexts(["[1,0]", "[0,1]", "[-1,0.0]"]), sent);
+    expect(vectors.json?.map((text) => new TextDecoder().decode(text))).toEqual(["[1,0]", "[0,1]", "[-1,0.0]"]);
+    expect(vectors.data).toEqual(Float32Array.of(1, 0, 0, 1, -1, 0));
+  });
+
+  test.for([
+    { texts: ["[1,0]", "[0,1]"], error: "sent JSON texts 2, want 3" },
+    { texts: ["[1,0]", "[0,1]", "[-1,0]"], jsonBytes: [5, 5, 5], error: "sent body bytes 40, want 39" },
+    { texts: [], jsonBytes: [5, 5, -10], error: 'sent a bad "result": jsonBytes.2' },
+  ])("is refused where the JSON does not fit: $error (W28)", ({ texts, error, ...changes }) => {
+    expect(() => readResult(withTexts(texts, changes), sent)).toThrow(error);
+  });
+
+  test("of the longest numbers is no longer than what is let through", () => {
+    const row = JSON.stringify(Array.from({ length: 7 }, () => -1.175_494_4e-38));
+    expect(resultBytesMax(3, 7)).toBeGreaterThanOrEqual(3 * (7 * 4 + row.length));
+  });
 });
 
 describe("a ready", () => {
@@ -82,4 +107,13 @@ function result(values: readonly number[], changes: object = {}): Frame {
   const fields = { rows: 3, dimensions: 2, tokenCounts: [3, 4, 5], truncatedRows: [], failedRows: [] };
   const head = { type: "result", nonce: sent.nonce, ...fields, pooling: "mean", computeMs: 1.5, ...changes };
   return { head, body: new Uint8Array(Float32Array.from(values).buffer) };
+}
+
+function withTexts(texts: readonly string[], changes: object = {}): Frame {
+  const { head, body } = result([1, 0, 0, 1, -1, 0], { jsonBytes: texts.map(({ length }) => length), ...changes });
+  const json = new TextEncoder().encode(texts.join(""));
+  const whole = new Uint8Array(body.length + json.length);
+  whole.set(body);
+  whole.set(json, body.length);
+  return { head, body: whole };
 }

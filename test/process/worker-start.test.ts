@@ -24,6 +24,30 @@ describe("a worker that cannot start", () => {
     expect(fake.recorder.lost).toEqual([]);
   });
 
+  test.for(["exit_1", "segfault"] as const)(
+    "three times alike cannot start; one more try may show otherwise: %s (W09)",
+    async (start) => {
+      await using fake = await startFakePool({ start, badStarts: 3 });
+      const [status] = fake.pool.status().workers;
+      expect(status?.cannotStart).toBe(false);
+      await until("it has failed thrice", () => fake.pool.status().workers[0]?.cannotStart);
+      expect(eventsOf(fake.events, "worker_lost").length).toBeGreaterThanOrEqual(2);
+      await fake.started;
+      expect(fake.pool.status().workers).toMatchObject([{ state: "ready", cannotStart: false }]);
+    },
+  );
+
+  test("because of its model cannot start from the first time on, and says so once (W09)", async () => {
+    const why = "bad_model: there is no config.json";
+    await using fake = await startFakePool({ start: "start_failed", stderr: [why] });
+    expect(await untilWaiting(fake)).toMatchObject({ cannotStart: true, problem: `The worker cannot start: ${why}.` });
+  });
+
+  test("because MLX was built for another processor says so (C07)", async () => {
+    await using fake = await startFakePool({ start: "illegal_instruction" });
+    expect((await untilWaiting(fake)).problem).toContain("MLX or the BLAS in use was built for another processor");
+  });
+
   test("because it writes garbage first is given up (W16)", async () => {
     await using fake = await startFakePool({ start: "garbage" });
     expect((await untilWaiting(fake)).problem).toContain("2880154539 head and 2880154539 body bytes");

@@ -2,9 +2,18 @@ import { describe, expect, test } from "vitest";
 import type { AiBinding, AiTextInput } from "../../functions/_types.ts";
 import type { EmbedResult } from "../../runtime/embedder/embedder.ts";
 import { AppError, type ErrorCode } from "../../runtime/errors.ts";
+import { encodeAnswer } from "../../runtime/routing/ai-answer.ts";
 import { bindAi } from "../../runtime/routing/ai-binding.ts";
+import { toFloat32Decimal } from "../../runtime/routing/float32-decimal.ts";
 import { InferenceUpstreamError } from "../../runtime/routing/upstream-error.ts";
-import { createMemoryEmbedder, embedResult, MODEL, type MemoryEmbedder, vectorOf } from "../doubles/memory-embedder.ts";
+import {
+  createMemoryEmbedder,
+  embedResult,
+  MODEL,
+  REVISION,
+  type MemoryEmbedder,
+  vectorOf,
+} from "../doubles/memory-embedder.ts";
 
 function given(embedder: MemoryEmbedder = createMemoryEmbedder()): {
   ai: AiBinding;
@@ -44,6 +53,7 @@ describe("env.AI.run", () => {
       data: [expect.any(Array), expect.any(Array)],
       pooling: "mean",
       model: MODEL,
+      revision: REVISION,
       tokens: [5, 23],
       truncated: [1],
     });
@@ -78,6 +88,36 @@ describe("env.AI.run", () => {
       expect(error.cause).toMatchObject({ code: "invalid_request", param: Object.keys(wrong)[0] });
     },
   );
+
+  test("its answer is plain data to whoever copies it, prints it or changes it", async () => {
+    const answer = await given().ai.run("m", { text: ["one", "two"] });
+    const data = [vectorOf("one", 4), vectorOf("two", 4)].map((row) => Array.from(row, toFloat32Decimal));
+    expect(structuredClone({ ...answer })).toMatchObject({ shape: [2, 4], data });
+    expect(JSON.parse(JSON.stringify(answer))).toEqual({ ...answer });
+    expect(Object.keys(answer)).not.toContain("encode");
+    (answer.data[0] as number[])[0] = 5;
+    expect(answer.data[0]?.[0]).toBe(5);
+  });
+
+  test("its answer gives the rows as text", async () => {
+    const answer = await given().ai.run("m", { text: ["one", "two"] });
+    expect(answer.encode?.("json").map((row) => JSON.parse(row) as unknown)).toEqual(answer.data);
+    expect(answer.encode?.("base64")).toEqual(
+      ["one", "two"].map((text) => Buffer.from(vectorOf(text, 4).buffer).toString("base64")),
+    );
+  });
+
+  test("a row's text is the one that the worker wrote, where it did", async () => {
+    const written = new TextEncoder().encode("[ 1, 2, 3, 4 ]");
+    const { vectors, ...facts } = embedResult(["one", "two"], 4);
+    const result = { ...facts, vectors: { ...vectors, json: [undefined, written] } };
+    const { ai } = given(createMemoryEmbedder({ intercept: () => Promise.resolve(result) }));
+    const rows = (await ai.run("m", { text: ["one", "two"] })).encode?.("json");
+    expect(rows).toEqual([JSON.stringify(Array.from(vectorOf("one", 4), toFloat32Decimal)), "[ 1, 2, 3, 4 ]"]);
+    expect(JSON.parse(new TextDecoder().decode(encodeAnswer(result)))).toMatchObject({
+      data: [Array.from(vectorOf("one", 4), toFloat32Decimal), [1, 2, 3, 4]],
+    });
+  });
 
   test("has the genuine class's name and properties", async () => {
     const { ai } = given();

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Handler } from "../../functions/_types.ts";
 import { AppError } from "../../runtime/errors.ts";
 import { errorOf } from "../doubles/memory-app.ts";
+import { MODEL, REVISION } from "../doubles/memory-embedder.ts";
 import { createMemoryInvoker } from "../doubles/memory-invoker.ts";
 
 const never = (): Promise<Response> => new Promise(() => {});
@@ -36,7 +37,13 @@ describe("a handler", () => {
       await Promise.all([env.AI.run("m", { text: ["a", "b"] }), env.AI.run("m", { text: "c" })]);
       return new Response();
     });
-    expect(embedded).toEqual({ texts: 3, tokens: 9, queueMs: 3, batchMs: 7 });
+    expect(embedded).toEqual({
+      texts: 3,
+      tokens: 9,
+      queueMs: 3,
+      batchMs: 7,
+      models: [{ name: MODEL, revision: REVISION }],
+    });
   });
 
   test("that has returned leaves no timer behind", async () => {

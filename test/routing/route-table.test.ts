@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { createRouteTable, type Route, RouteConflictError } from "../../runtime/routing/route-table.ts";
 
 function route(pattern: string, file = `${pattern}.ts`): Route {
-  return { pattern, file, methods: undefined, handler: { fetch: () => new Response() } };
+  return { pattern, file, methods: undefined, limits: {}, handler: { fetch: () => new Response() } };
 }
 
 function matchIn(patterns: readonly string[], path: string): { pattern: string; params: object } | undefined {

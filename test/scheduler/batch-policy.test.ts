@@ -74,7 +74,26 @@ const cuts: readonly { readonly rule: string; readonly inputs: readonly WaitingI
 
 describe("a batch cut from the head", () => {
   test.each(cuts)("$rule", ({ inputs, cut: { count, paddedTokens, full } }) => {
-    expect(cutFromHead(inputs, budget)).toEqual({ inputs: inputs.slice(0, count), paddedTokens, full });
+    expect(cutFromHead(inputs, budget)).toEqual({
+      inputs: inputs.slice(0, count),
+      tokens: inputs.slice(0, count).reduce((sum, { tokens }) => sum + tokens, 0),
+      paddedTokens,
+      full,
+    });
+  });
+
+  test("is bounded by the sum of its tokens too", () => {
+    const inputs = waiting(30, 10, 10, 10);
+    const cut = (tokensMax: number): object => {
+      const { inputs: taken, full } = cutFromHead(inputs, { inputsMax: 8, paddedTokensMax: 1_000, tokensMax });
+      return { count: taken.length, full };
+    };
+    expect([20, 49, 50, 60].map(cut)).toEqual([
+      { count: 1, full: true },
+      { count: 2, full: true },
+      { count: 3, full: true },
+      { count: 4, full: false },
+    ]);
   });
 });
 

@@ -14,7 +14,7 @@ const rows: readonly { readonly rule: string; readonly steps: readonly Step[] }[
     ],
   },
   {
-    rule: "the worker that has been idle longest goes first",
+    rule: "of idle workers the one that worked last goes first, whose caches are warm",
     steps: [
       [at(0).ready("a")],
       [at(0).ready("b")],
@@ -22,7 +22,19 @@ const rows: readonly { readonly rule: string; readonly steps: readonly Step[] }[
       [at(2).submit(2, [1]), "run 2 on b: 2.0"],
       [at(3).finished(2), "complete 2"],
       [at(4).finished(1), "complete 1"],
-      [at(5).submit(3, [1]), "run 3 on b: 3.0"],
+      [at(5).submit(3, [1]), "run 3 on a: 3.0"],
+    ],
+  },
+  {
+    rule: "of busy workers the one whose batch has run longest is sent the next full batch",
+    steps: [
+      [at(0).ready("a", 2)],
+      [at(0).ready("b", 2)],
+      [at(1).submit(1, [1]), "run 1 on a: 1.0"],
+      [at(2).submit(2, [1]), "run 2 on b: 2.0"],
+      [at(3).finished(1), "complete 1"],
+      [at(4).submit(3, [1]), "run 3 on a: 3.0"],
+      [at(5).submit(4, [1, 1, 1, 1]), "run 4 on b: 4.0 4.1 4.2 4.3"],
     ],
   },
   {
@@ -90,6 +102,22 @@ const rows: readonly { readonly rule: string; readonly steps: readonly Step[] }[
       [at(2).submit(1, [1])],
       [at(3).ready("b"), "run 1 on b: 1.0"],
       [at(9).finished(1), "complete 1"],
+    ],
+  },
+  {
+    rule: "W37: beside a slow worker the fast one takes what waits, and the slow one keeps its batch until the limit",
+    steps: [
+      [at(0).ready("slow")],
+      [at(0).ready("fast")],
+      [at(1).submit(1, [1]), "run 1 on slow: 1.0"],
+      [at(2).submit(2, [1]), "run 2 on fast: 2.0"],
+      [at(3).submit(3, [1])],
+      [at(4).finished(2), "complete 2", "run 3 on fast: 3.0"],
+      [at(5).submit(4, [1])],
+      [at(6).finished(3), "complete 3", "run 4 on fast: 4.0"],
+      [at(7).finished(4), "complete 4"],
+      [at(900).timer()],
+      [at(950).finished(1), "complete 1"],
     ],
   },
   {

@@ -43,7 +43,7 @@ export function play(steps: readonly Step[], limits: Partial<SchedulerLimits> = 
 /** Makes the events of one instant. */
 export function at(atMs: number): EventsAt {
   return {
-    ready: (workerId, permits = 1) => ({ type: "worker_ready", workerId, permits, atMs }),
+    ready: (workerId, permits = 1, holds) => ({ type: "worker_ready", workerId, permits, ...holds, atMs }),
     permits: (workerId, permits) => ({ type: "permits_changed", workerId, permits, atMs }),
     lost: (workerId) => ({ type: "worker_lost", workerId, atMs }),
     submit: (id, inputTokens, { batchKey = "k", deadlineAtMs = Infinity, moreFollow = false, ...share } = {}) => ({
@@ -55,25 +55,33 @@ export function at(atMs: number): EventsAt {
     abort: (callId) => ({ type: "call_aborted", callId, atMs }),
     finished: (batchId, failedInputs = []) => ({ type: "batch_finished", batchId, failedInputs, atMs }),
     failed: (batchId) => ({ type: "batch_failed", batchId, atMs }),
+    unloaded: (model) => ({ type: "model_unloaded", model, atMs }),
+    modelFailed: (model) => ({ type: "model_failed", model, atMs }),
     timer: () => ({ type: "timer_fired", atMs }),
     drain: (graceMs) => ({ type: "drain_requested", graceMs, atMs }),
   };
 }
 
 interface EventsAt {
-  ready(workerId: WorkerId, permits?: number): SchedulerEvent;
+  ready(
+    workerId: WorkerId,
+    permits?: number,
+    holds?: { readonly model: string; readonly memoryBytes?: number },
+  ): SchedulerEvent;
   permits(workerId: WorkerId, permits: number): SchedulerEvent;
   lost(workerId: WorkerId): SchedulerEvent;
   submit(
     id: CallId,
     inputTokens: readonly number[],
-    options?: Partial<Pick<Call, "batchKey" | "deadlineAtMs" | "tenant" | "priority">> & {
+    options?: Partial<Pick<Call, "batchKey" | "deadlineAtMs" | "tenant" | "priority" | "model">> & {
       readonly moreFollow?: boolean;
     },
   ): SchedulerEvent;
   abort(callId: CallId): SchedulerEvent;
   finished(batchId: BatchId, failedInputs?: readonly number[]): SchedulerEvent;
   failed(batchId: BatchId): SchedulerEvent;
+  unloaded(model: string): SchedulerEvent;
+  modelFailed(model: string): SchedulerEvent;
   timer(): SchedulerEvent;
   drain(graceMs: number): SchedulerEvent;
 }
@@ -96,6 +104,9 @@ export function inWords(command: SchedulerCommand): string {
     }
     case "discard_worker":
       return `discard ${command.workerId}`;
+    case "load_model":
+    case "unload_model":
+      return `${command.type === "load_model" ? "load" : "unload"} ${command.model}`;
     case "set_timer":
       return `timer ${command.atMs}`;
     case "announce_drained":

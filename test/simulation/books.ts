@@ -69,7 +69,7 @@ export class Books {
   readonly tenants: number;
   flyingInputs = 0;
   doneInputs = 0;
-  /** The most that any batch has taken for one padded token. */
+  /** The most that any batch has taken for one token. */
   slowestMsPerToken = 0;
   /** Has a table test of its own, and is told here what the books say. */
   readonly serviceTime: ServiceTime = new ServiceTime();
@@ -95,6 +95,7 @@ export class Books {
 
   /** Books a call in at the tail of the queue. */
   enter(call: Call, isPoison: (input: InputRef) => boolean): BookedCall {
+    this.count("call");
     const inputs: BookedInput[] = [];
     const of: BookedCall = { call, inputs };
     for (const [index, tokens] of call.inputTokens.entries()) {
@@ -193,15 +194,15 @@ export class Books {
   }
 
   /** At most what the next batch can cost. */
-  nextCost({ inputsMax, paddedTokensMax }: BatchBudget): number {
+  nextCost({ inputsMax, paddedTokensMax, tokensMax = Infinity }: BatchBudget): number {
     return Math.max(
-      paddedTokensOf(this.tenants > 1 ? this.#longest() : this.queue.slice(0, 1)),
-      Math.min(paddedTokensMax, this.#costliest(inputsMax)),
+      tokensOf(this.tenants > 1 ? this.#longest() : this.queue.slice(0, 1)),
+      Math.min(paddedTokensMax, tokensMax, this.#costliest(inputsMax)),
     );
   }
 
   #costliest(inputsMax: number): number {
-    return paddedTokensOf(this.#longest()) * inputsMax;
+    return tokensOf(this.#longest()) * inputsMax;
   }
 
   #longest(): readonly BookedInput[] {
@@ -210,8 +211,8 @@ export class Books {
 
   /** The limits of the next batch: no more than should take the target time. */
   budget(limits: SchedulerLimits): BatchBudget {
-    const inTimeMax = (limits.batchTargetMs ?? 250) * (this.serviceTime.paddedTokensPerMs() ?? Infinity);
-    return { ...limits, paddedTokensMax: Math.min(limits.paddedTokensMax, inTimeMax) };
+    const inTimeMax = this.serviceTime.tokensWithin(limits.batchTargetMs ?? 250);
+    return { ...limits, tokensMax: Math.min(limits.tokensMax ?? Infinity, inTimeMax) };
   }
 
   /** Inputs from the head on that may be in the next batch, whichever of them are left out of it. */
@@ -244,13 +245,16 @@ export class Books {
   }
 
   /** The longest batch the head of the queue allows, and whether a later arrival could still join it. */
-  largestBatch({ inputsMax, paddedTokensMax }: BatchBudget): { readonly count: number; readonly full: boolean } {
+  largestBatch(budget: BatchBudget): { readonly count: number; readonly full: boolean } {
+    const { inputsMax, paddedTokensMax, tokensMax = Infinity } = budget;
     const key = this.queue[0]?.of.call.batchKey;
+    let tokens = 0;
     let longest = 0;
     let count = 0;
     for (const input of this.queue) {
+      tokens += input.tokens;
       longest = Math.max(longest, input.tokens);
-      const fits = count === 0 || longest * (count + 1) <= paddedTokensMax;
+      const fits = count === 0 || (longest * (count + 1) <= paddedTokensMax && tokens <= tokensMax);
       if (count === inputsMax || input.of.call.batchKey !== key || input.suspect || !fits) return { count, full: true };
       count += 1;
     }
@@ -267,6 +271,11 @@ export class Books {
 
 export function tenantOf({ call }: BookedCall): string {
   return call.tenant ?? "";
+}
+
+/** What a batch costs. */
+export function tokensOf(inputs: readonly BookedInput[]): number {
+  return inputs.reduce((sum, { tokens }) => sum + tokens, 0);
 }
 
 /** Longest × count. */

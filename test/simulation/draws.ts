@@ -15,9 +15,10 @@ export interface Rates {
   readonly lateTimer: number;
 }
 
-export function drawRates({ pick }: Chance): Rates {
+/** With several models calls come more slowly: a load takes as long as many batches. */
+export function drawRates({ pick }: Chance, models = 1): Rates {
   return {
-    arrivalGapMs: pick([2, 20, 100]),
+    arrivalGapMs: pick([2, 20, 100]) * (models > 1 ? pick([1, 10, 40]) : 1),
     batchMs: pick([5, 40, 90]),
     restartMs: pick([5, 100, 2_000]),
     abort: pick([0, 0.1, 0.5]),
@@ -31,9 +32,11 @@ export function drawRates({ pick }: Chance): Rates {
 }
 
 export function drawLimits({ between, pick }: Chance): SchedulerLimits {
+  const [inputsMax, paddedTokensMax] = [pick([1, 2, 5, 8, 32]), pick([16, 256, 2_048])];
   return {
-    inputsMax: pick([1, 2, 5, 8, 32]),
-    paddedTokensMax: pick([16, 256, 2_048]),
+    inputsMax,
+    paddedTokensMax,
+    tokensMax: inputsMax === 8 ? 200 : Infinity,
     queueInputsMax: between(20, 300),
     queueTokensMax: pick([500, 4_000, 1_000_000]),
     batchTimeoutMs: between(100, 400),

@@ -13,6 +13,7 @@ export class CallQueue implements Iterable<Input> {
     const inputs: Input[] = [];
     const live: LiveCall = {
       id,
+      model: "",
       tenant: "",
       priority: "interactive",
       deadlineAtMs,

@@ -82,8 +82,8 @@ export const plantedFairnessFaults: readonly PlantedFault[] = [
   {
     fault: "Q31: the tenant that holds least makes room",
     file: "admission.ts",
-    find: "partOf(b, nothing) - partOf(a, nothing)",
-    replace: "partOf(a, nothing) - partOf(b, nothing)",
+    find: ".filter(({ part }) => part > 1 / tenants)\n      .toSorted((a, b) => b.part - a.part)",
+    replace: ".toSorted((a, b) => a.part - b.part)",
     caughtBy: /within its share/,
   },
   {

@@ -74,8 +74,8 @@ export const plantedFaults: readonly PlantedFault[] = [
   {
     fault: "D4: a batch is cut without regard to its time",
     file: "batch-budget.ts",
-    find: "Math.min(limits.paddedTokensMax, inTimeMax)",
-    replace: "limits.paddedTokensMax",
+    find: "Math.min(limits.tokensMax ?? Infinity, inTimeMax)",
+    replace: "limits.tokensMax ?? Infinity",
     caughtBy: /over its token budget|others could join/,
   },
   {
@@ -86,9 +86,16 @@ export const plantedFaults: readonly PlantedFault[] = [
     caughtBy: /mixes keys/,
   },
   {
-    fault: "a batch ignores its token budget",
+    fault: "a batch ignores its budget of padded tokens",
     file: "batch-policy.ts",
     find: "      paddedTokens <= budget.paddedTokensMax &&\n",
+    replace: "",
+    caughtBy: /over its token budget/,
+  },
+  {
+    fault: "a batch ignores its token budget",
+    file: "batch-policy.ts",
+    find: "      tokens + input.tokens <= tokensMax &&\n",
     replace: "",
     caughtBy: /over its token budget/,
   },
@@ -101,7 +108,7 @@ export const plantedFaults: readonly PlantedFault[] = [
   },
   {
     fault: "Q09: a call is given up although it can be met",
-    file: "scheduler.ts",
+    file: "lanes.ts",
     find: "call.deadlineAtMs - expectedMs < atMs",
     replace: "call.deadlineAtMs - 10 * expectedMs < atMs",
     caughtBy: /refused before its deadline/,
@@ -158,8 +165,8 @@ export const plantedFaults: readonly PlantedFault[] = [
   {
     fault: "Q28: a call is admitted while draining",
     file: "scheduler.ts",
-    find: '    if (this.#drain !== "no") return "draining";\n',
-    replace: "",
+    find: 'this.#drain === "no" ? refusalAt(door, call, atMs) : "draining"',
+    replace: "refusalAt(door, call, atMs)",
     caughtBy: /admitted while draining|queue_full|announced with calls left|not announced/,
   },
 ];

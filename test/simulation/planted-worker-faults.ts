@@ -152,8 +152,8 @@ export const plantedWorkerFaults: readonly PlantedFault[] = [
   {
     fault: "Q22: a worker without permits counts as idle",
     file: "permits.ts",
-    find: "taken === 0 && permits > 0",
-    replace: "taken === 0",
+    find: "worker.taken === 0 && worker.permits > 0",
+    replace: "worker.taken === 0",
     caughtBy: /others could join|full batch waits|busy worker|is idle/,
   },
   {

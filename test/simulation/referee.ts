@@ -8,19 +8,19 @@ import type {
   SchedulerSnapshot,
   WorkerId,
 } from "../../runtime/scheduler/events.ts";
-import { type BookedCall, type BookedFlight, Books, law, paddedTokensOf, Violation } from "./books.ts";
+import { type BookedCall, type BookedFlight, Books, law, tokensOf, Violation } from "./books.ts";
 import { giveGrace, nextOverdueAtMs, overdueAtMs } from "./overdue-laws.ts";
 import { checkEviction, checkFull, classOf, ShareLaws } from "./share-laws.ts";
+import {
+  ALONE,
+  checkRetryAfter,
+  type Due,
+  isLastOfInstant,
+  type RefereeOptions,
+  type Rejection,
+} from "./referee-options.ts";
+import { checkSnapshot } from "./snapshot-laws.ts";
 import { checkNothingIdle, checkStart } from "./start-laws.ts";
-
-/** How the event at hand must end a call. */
-interface Due {
-  readonly outcome: "complete" | "poison_input" | "deadline_exceeded" | "draining";
-  /** Where the call was when the event came. */
-  readonly phase: "queued" | "in_flight";
-}
-
-type Rejection = Extract<SchedulerCommand, { readonly type: "reject_call" }>;
 
 /** Follows events and commands in its own books and throws a Violation as soon as a command or the snapshot does not fit. */
 export class Referee {
@@ -28,6 +28,8 @@ export class Referee {
   readonly #limits: SchedulerLimits;
   readonly #shares = new ShareLaws();
   readonly #isPoison: (input: InputRef) => boolean;
+  readonly #around: typeof ALONE;
+  readonly #isPart: boolean;
   readonly #due = new Map<CallId, Due>();
   /** The call that the event submits, until it is refused or known to be admitted. */
   #entering: BookedCall | undefined;
@@ -41,30 +43,40 @@ export class Referee {
   /** The most that a batch cut during this event can have cost. */
   #nextCostMax = 0;
 
-  constructor(limits: SchedulerLimits, tenants: number, isPoison: (input: InputRef) => boolean) {
+  constructor({ limits, tenants, isPoison, around }: RefereeOptions) {
     this.books = new Books(tenants);
     this.#limits = limits;
     this.#isPoison = isPoison;
+    this.#around = around ?? ALONE;
+    this.#isPart = around !== undefined;
+  }
+
+  hasDied({ callId, index }: InputRef): boolean {
+    return (this.books.open.get(callId)?.inputs[index]?.deaths ?? 0) > 0;
   }
 
   check(event: SchedulerEvent, commands: readonly SchedulerCommand[], snapshot: SchedulerSnapshot): void {
+    this.begin(event);
+    for (const command of commands) this.obey(command);
+    this.end(event, isLastOfInstant(event));
+    checkSnapshot([this.books], snapshot, this.#draining);
+  }
+
+  begin(event: SchedulerEvent): void {
     this.#nowMs = event.atMs;
     for (const { call } of this.books.open.values()) {
       if (call.deadlineAtMs <= event.atMs) this.#mustEnd(call.id, "deadline_exceeded");
     }
     this.#follow(event);
     this.#nextCostMax = 0;
-    for (const command of commands) {
-      this.#nextCostMax = Math.max(this.#nextCostMax, this.books.nextCost(this.books.budget(this.#limits)));
-      this.#obey(command);
-    }
+  }
+
+  end(event: SchedulerEvent, isLast: boolean): void {
     this.#checkAdmission();
     this.#checkNothingDue(event);
     this.#shares.settle(this.books);
-    // Calls of one instant come one by one, and the last one starts what they make together.
-    if (event.type !== "call_submitted" || event.moreFollow !== true) checkNothingIdle(this.books, this.#limits);
+    if (isLast && !this.#around.mayRest()) checkNothingIdle(this.books, this.#limits);
     this.#checkTimer();
-    this.#checkSnapshot(snapshot);
   }
 
   checkEnded(): void {
@@ -108,13 +120,17 @@ export class Referee {
       case "drain_requested":
         this.#draining = true;
         this.#graceEndsAtMs = Math.min(this.#graceEndsAtMs, event.atMs + event.graceMs);
+        return;
+      case "model_unloaded":
+      case "model_failed":
     }
   }
 
   /** The first reason counts; what waits of the call must not run any more, whatever else the event does. */
   #mustEnd(callId: CallId, outcome: Due["outcome"]): void {
     const inputs = this.books.open.get(callId)?.inputs ?? [];
-    const phase = inputs.every(({ place }) => place === "queued") ? "queued" : "in_flight";
+    const queued = this.#around.isComing() ? "loading" : "queued";
+    const phase = inputs.every(({ place }) => place === "queued") ? queued : "in_flight";
     if (!this.#due.has(callId)) this.#due.set(callId, { outcome, phase });
     this.books.withdraw(callId);
   }
@@ -122,12 +138,10 @@ export class Referee {
   #finish(batchId: BatchId, failedInputs: readonly number[]): void {
     const flight = this.books.endFlight(batchId, this.#nowMs);
     if (flight === undefined) return this.books.count("late answer");
-    const cost = paddedTokensOf(flight.inputs);
-    const msPerToken = (this.#nowMs - flight.runningFromMs) / cost;
-    this.books.slowestMsPerToken = Math.max(this.books.slowestMsPerToken, msPerToken);
+    const tokens = tokensOf(flight.inputs);
     const durationMs = this.#nowMs - flight.runningFromMs;
-    const tokens = flight.inputs.reduce((sum, input) => sum + input.tokens, 0);
-    this.books.serviceTime.batchFinished({ atMs: this.#nowMs, durationMs, tokens, paddedTokens: cost });
+    this.books.slowestMsPerToken = Math.max(this.books.slowestMsPerToken, durationMs / tokens);
+    this.books.serviceTime.batchFinished({ atMs: this.#nowMs, durationMs, tokens });
     for (const [position, input] of flight.inputs.entries()) {
       const { call, inputs } = input.of;
       if (!this.books.isOpen(input)) continue;
@@ -153,12 +167,14 @@ export class Referee {
     for (const id of this.#due.keys()) this.books.withdraw(id);
   }
 
-  #obey(command: SchedulerCommand): void {
+  obey(command: SchedulerCommand): void {
+    this.#nextCostMax = Math.max(this.#nextCostMax, this.books.nextCost(this.books.budget(this.#limits)));
     switch (command.type) {
       case "run_batch": {
         this.#checkAdmission();
         const worker = this.books.worker(command.workerId);
-        checkStart(this.books, { worker, batch: command.batch, limits: this.#limits });
+        const flightsLeft = this.#around.flightsLeft();
+        checkStart(this.books, { worker, batch: command.batch, limits: this.#limits, flightsLeft });
         if ((this.#limits.lookAheadInputsMax ?? 0) === 0) this.#checkOrder(this.books.waitingOf(command.batch));
         return this.books.start(worker, command.batch, this.#nowMs);
       }
@@ -178,9 +194,12 @@ export class Referee {
         this.#armedAtMs = command.atMs;
         return;
       case "announce_drained":
-        law(this.#draining && this.books.open.size === 0, "drained was announced with calls left");
+        law(this.#draining && (this.#isPart || this.books.open.size === 0), "drained was announced with calls left");
         this.#drained += 1;
         law(this.#drained === 1, "drained was announced twice");
+        return;
+      case "load_model":
+      case "unload_model":
     }
   }
 
@@ -199,7 +218,8 @@ export class Referee {
     const booked = this.books.open.get(callId);
     if (booked === undefined) throw new Violation(`call ${callId} was refused (${reason}) but is not open`);
     const due = this.#due.get(callId);
-    if (due !== undefined) law(reason === due.outcome, `a call was refused as ${reason}, not ${due.outcome}`);
+    if (reason === "model_unavailable" || reason === "model_too_large") law(this.#isPart, "the only model was refused");
+    else if (due !== undefined) law(reason === due.outcome, `a call was refused as ${reason}, not ${due.outcome}`);
     else if (booked === this.#entering && reason !== "deadline_exceeded") this.#checkRefusal(booked, reason);
     else if (reason === "tenant_queue_full") this.#checkEviction(booked);
     else this.#checkEarlyEnd(booked, command);
@@ -207,8 +227,7 @@ export class Referee {
       const queued = booked.inputs.every(({ place }) => place === "queued");
       law(command.phase === (due?.phase ?? (queued ? "queued" : "in_flight")), "a deadline names the wrong phase");
     }
-    const isFinal = reason === "deadline_exceeded" || reason === "poison_input";
-    law(isFinal ? retryAfterMs === 0 : retryAfterMs >= 1_000 && retryAfterMs <= 60_000, "Retry-After out of bounds");
+    checkRetryAfter(reason, retryAfterMs);
     const guilty = booked.inputs[command.inputIndex ?? -1]?.poison === true;
     law(guilty || !["poison_input", "worker_failed"].includes(reason), `an innocent call was refused as ${reason}`);
     this.#settle(callId, reason);
@@ -264,7 +283,8 @@ export class Referee {
 
   #checkNothingDue(event: SchedulerEvent): void {
     for (const { outcome } of this.#due.values()) law(false, `a call did not settle (${outcome})`);
-    if (this.#draining) law(this.#drained === (this.books.open.size === 0 ? 1 : 0), "drained was not announced");
+    if (this.#draining && !this.#isPart)
+      law(this.#drained === (this.books.open.size === 0 ? 1 : 0), "drained was not announced");
     if (event.type !== "timer_fired") return;
     law(nextOverdueAtMs(this.books, this.#limits) > this.#nowMs, "an overdue worker was kept");
   }
@@ -274,26 +294,5 @@ export class Referee {
     let neededAtMs = Math.min(graceEndsAtMs, nextOverdueAtMs(this.books, this.#limits));
     for (const { call } of this.books.open.values()) neededAtMs = Math.min(neededAtMs, call.deadlineAtMs);
     law(this.#armedAtMs <= neededAtMs, "no timer is set for what can expire");
-  }
-
-  #checkSnapshot(actual: SchedulerSnapshot): void {
-    const { queue, queueTokens, flyingInputs, doneInputs, open, workers } = this.books;
-    const all = [...workers.values()];
-    const flights = all.reduce((sum, worker) => sum + worker.flights.length, 0);
-    const expected: SchedulerSnapshot = {
-      queueInputs: queue.length,
-      flyingInputs,
-      doneInputs,
-      liveInputs: queue.length + flyingInputs + doneInputs,
-      queueTokens,
-      liveCalls: open.size,
-      freePermits: all.reduce((sum, { permits, flights: { length } }) => sum + Math.max(0, permits - length), 0),
-      flights,
-      readyWorkers: workers.size,
-      draining: this.#draining,
-    };
-    for (const name of Object.keys(expected) as (keyof SchedulerSnapshot)[]) {
-      law(actual[name] === expected[name], `${name} is ${actual[name]}, the books say ${expected[name]}`);
-    }
   }
 }

@@ -89,9 +89,9 @@ export function checkFull(books: Books, { call: entering, limits, reason }: Refu
   law(parts.size === 1 || isOverShare === (reason === "tenant_queue_full"), `a new call was refused as ${reason}`);
   law(parts.size > 1 || reason === "queue_full", `the only tenant was refused as ${reason}`);
   if (parts.size === 1 || reason === "tenant_queue_full") return;
-  const others = [...parts].filter(([tenant]) => tenant !== tenantOf(entering));
-  const [most] = others.toSorted(([, a], [, b]) => b - a);
-  const held = [...books.open.values()].filter((call) => call !== entering && tenantOf(call) === most?.[0]);
+  const held = [...books.open.values()].filter(
+    (call) => call !== entering && (parts.get(tenantOf(call)) ?? 0) > 1 / parts.size,
+  );
   law(!held.some(isUnstarted), "a call within its tenant's share was refused while another could make room");
 }
 

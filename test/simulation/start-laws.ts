@@ -1,12 +1,13 @@
 import { checkClasses } from "./share-laws.ts";
 import type { Batch, BatchBudget, SchedulerLimits } from "../../runtime/scheduler/events.ts";
-import { type BookedInput, type BookedWorker, type Books, law, paddedTokensOf } from "./books.ts";
+import { type BookedInput, type BookedWorker, type Books, law, paddedTokensOf, tokensOf } from "./books.ts";
 
 /** A batch about to start, and where. */
 export interface Start {
   readonly worker: BookedWorker;
   readonly batch: Batch;
   readonly limits: SchedulerLimits;
+  readonly flightsLeft: number;
 }
 
 /** The laws for a batch at the moment it starts, with its inputs still in the queue. */
@@ -65,15 +66,15 @@ function checkLookAhead(books: Books, inputs: readonly BookedInput[], limits: Sc
     law(!passing.some(({ tokens }) => tokens === input.tokens), "an input was passed over by one of the same length");
     books.count("pass");
   }
-  const tokens = inputs.reduce((sum, input) => sum + input.tokens, 0);
-  law(paddedTokensOf(inputs) / tokens <= 1.15, "a batch is mostly padding");
+  law(paddedTokensOf(inputs) / tokensOf(inputs) <= 1.15, "a batch is mostly padding");
 }
 
 function checkBudget(batch: Batch, inputs: readonly BookedInput[], limits: BatchBudget): void {
   const paddedTokens = paddedTokensOf(inputs);
   law(batch.paddedTokens === paddedTokens, "a batch misstates its cost");
   law(inputs.length <= limits.inputsMax, "a batch has too many inputs");
-  law(inputs.length === 1 || paddedTokens <= limits.paddedTokensMax, "a batch is over its token budget");
+  const isWithin = paddedTokens <= limits.paddedTokensMax && tokensOf(inputs) <= (limits.tokensMax ?? Infinity);
+  law(inputs.length === 1 || isWithin, "a batch is over its token budget");
   const isOneKey = inputs.every(({ of }) => of.call.batchKey === batch.batchKey);
   law(isOneKey, "a batch mixes keys");
 }
@@ -83,8 +84,9 @@ function isIdle({ flights, permits }: BookedWorker): boolean {
 }
 
 /** Idle workers first, each with its share; a busy one only gets what nobody could join. */
-function checkChoice(books: Books, { batch, worker, limits }: Start): void {
-  const idle = [...books.workers.values()].filter(isIdle).length;
+function checkChoice(books: Books, { batch, worker, limits, flightsLeft }: Start): void {
+  law(flightsLeft > 0, "more batches run than may");
+  const idle = Math.min([...books.workers.values()].filter(isIdle).length, flightsLeft);
   if (idle > 0) {
     law(worker.flights.length === 0, "a busy worker got a batch while another was idle");
     law(batch.inputs.length <= Math.ceil(books.queue.length / idle), "an idle worker took the share of another");
@@ -94,7 +96,9 @@ function checkChoice(books: Books, { batch, worker, limits }: Start): void {
   if ((limits.lookAheadInputsMax ?? 0) > 0 || books.tenants > 1) {
     const longest = batch.paddedTokens / batch.inputs.length;
     const isFilled =
-      batch.inputs.length === limits.inputsMax || longest * (batch.inputs.length + 1) > budget.paddedTokensMax;
+      batch.inputs.length === limits.inputsMax ||
+      longest * (batch.inputs.length + 1) > budget.paddedTokensMax ||
+      tokensOf(books.waitingOf(batch)) >= (budget.tokensMax ?? Infinity);
     const isAllInReach = books.reach(budget) === books.queue.length;
     const couldJoin = books.tenants > 1 ? batch.inputs.length === books.queue.length : isAllInReach;
     law(isFilled || !couldJoin, "a batch that others could join was sent to a busy worker");

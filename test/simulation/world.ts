@@ -4,6 +4,7 @@ import type {
   Call,
   CallId,
   InputRef,
+  ModelLimits,
   Scheduler,
   SchedulerCommand,
   SchedulerEvent,
@@ -14,7 +15,10 @@ import { Agenda, type Entry } from "./agenda.ts";
 import { Violation } from "./books.ts";
 import { drawLimits, drawRates, type Rates } from "./draws.ts";
 import { type Chance, createChance } from "./random.ts";
+import { drawModels, ModelHost } from "./model-host.ts";
+import { ModelReferee } from "./model-referee.ts";
 import { Referee } from "./referee.ts";
+import type { Ending, Poison, SimulatedWorker } from "./simulated-worker.ts";
 
 /** What the simulation needs of a scheduler's folder; a faulty copy fits as well. */
 export interface SchedulerRoom {
@@ -40,21 +44,8 @@ export function runSeed(seed: number, room: SchedulerRoom, setting: Setting = {}
 export interface Setting {
   readonly tenants?: number;
   readonly lookAheadInputsMax?: number;
-}
-
-/** How a poisoned input does harm: it kills its worker, fails or stalls its batch, or has no valid vector. */
-type Poison = "kills" | "fails" | "stalls" | "has no vector";
-
-/** How a batch ends. */
-type Ending = "finishes" | "kills" | "fails" | "stalls";
-
-interface SimulatedWorker {
-  readonly id: WorkerId;
-  readonly permits: number;
-  readonly batches: Batch[];
-  /** What ends the batch that runs. */
-  ending: Entry | undefined;
-  alive: boolean;
+  /** Without it there is one, and nothing is loaded or unloaded. */
+  readonly models?: number;
 }
 
 class World {
@@ -63,7 +54,8 @@ class World {
   readonly #chance: Chance;
   readonly #agenda = new Agenda();
   readonly #scheduler: Scheduler;
-  readonly #referee: Referee;
+  readonly #referee: Referee | ModelReferee;
+  readonly #models: ModelHost | undefined;
   readonly #limits: SchedulerLimits;
   readonly #tenants: number;
   readonly #workers = new Map<WorkerId, SimulatedWorker>();
@@ -73,19 +65,23 @@ class World {
   #spawned = 0;
   #drained = false;
 
-  constructor(seed: number, { createScheduler, cutFromHead }: SchedulerRoom, { tenants, ...limits }: Setting) {
+  constructor(seed: number, { createScheduler, cutFromHead }: SchedulerRoom, { tenants, models, ...limits }: Setting) {
     this.#chance = createChance(seed);
-    this.#limits = { ...drawLimits(this.#chance), ...limits };
+    this.#limits = { ...drawLimits(this.#chance), ...limits, ...(models && drawModels(this.#chance, models)) };
     this.#tenants = tenants ?? this.#chance.pick([1, 1, 2, 4]);
-    this.#rates = drawRates(this.#chance);
+    this.#rates = drawRates(this.#chance, models);
+    this.#models = this.#limits.models && this.#createModelHost(this.#limits.models);
     this.#scheduler = createScheduler(this.#limits, cutFromHead, () => this.#chance.next());
-    this.#referee = new Referee(this.#limits, this.#tenants, (input) => this.#poison.has(keyOf(input)));
+    const isPoison = (input: InputRef): boolean => this.#poison.has(keyOf(input));
+    const options = { limits: this.#limits, tenants: this.#tenants, isPoison };
+    this.#referee = models === undefined ? new Referee(options) : new ModelReferee(options);
   }
 
   run(): ReadonlyMap<string, number> {
     const { between, happens } = this.#chance;
-    const workers = between(1, 4);
-    for (let index = 0; index < workers; index += 1) this.#startWorker(between(0, 60));
+    const { models } = this.#limits;
+    const workers = models?.workers ?? between(1, 4);
+    for (let index = 0; index < workers; index += 1) this.#startWorker(between(0, 60), models?.first);
     const lastArrivalMs = this.#planCalls(between(10, 90));
     const drainAtMs = happens(0.3) ? between(0, lastArrivalMs) : lastArrivalMs + between(0, 2_000);
     this.#agenda.at(drainAtMs, () => this.#tell({ type: "drain_requested", graceMs: between(0, 1_500) }));
@@ -126,6 +122,10 @@ class World {
         this.#timer = this.#agenda.at(atMs, () => this.#tell({ type: "timer_fired" }));
         return;
       }
+      case "load_model":
+        return this.#models?.load(command.model);
+      case "unload_model":
+        return this.#models?.unload(command.model);
       case "announce_drained":
         this.#drained = true;
         return;
@@ -163,23 +163,47 @@ class World {
       this.#poison.set(keyOf({ callId: id, index }), pick(["kills", "fails", "stalls", "has no vector"]));
     }
     const deadlineAtMs = atMs + (happens(this.#rates.shortDeadline) ? between(0, 200) : between(1_000, 60_000));
-    const call: Call = { id, batchKey: pick(["a", "a", "a", "b", "c"]), inputTokens, deadlineAtMs };
+    const model = this.#limits.models && { model: this.#drawModel(this.#limits.models) };
+    const call: Call = { id, batchKey: pick(["a", "a", "a", "b", "c"]), inputTokens, deadlineAtMs, ...model };
     if (this.#tenants === 1) return call;
     // The first tenant floods.
     const tenant = happens(0.5) ? "tenant 1" : `tenant ${between(1, this.#tenants)}`;
     return { ...call, tenant, priority: pick(["interactive", "bulk"]) };
   }
 
+  #drawModel({ bytes, first }: ModelLimits): string {
+    const names = [...bytes.keys()];
+    return names[this.#chance.between(0, names.length - 1)] ?? first;
+  }
+
   // Workers.
 
-  #startWorker(inMs: number): void {
+  #createModelHost(limits: ModelLimits): ModelHost {
+    return new ModelHost({
+      limits,
+      chance: this.#chance,
+      agenda: this.#agenda,
+      nowMs: () => this.nowMs,
+      tell: (event) => this.#tell(event),
+      startWorker: (inMs, model) => this.#startWorker(inMs, model),
+      endWorkers: (model) => {
+        for (const worker of this.#workers.values()) if (worker.model === model) worker.alive = false;
+      },
+    });
+  }
+
+  #startWorker(inMs: number, model?: string): void {
     const { between, happens } = this.#chance;
+    const epoch = this.#models?.epochOf(model ?? "");
     this.#agenda.at(this.nowMs + inMs, () => {
-      if (this.#drained) return;
+      if (this.#drained || this.#models?.epochOf(model ?? "") !== epoch) return;
       const id = `worker ${++this.#spawned}`;
-      const worker: SimulatedWorker = { id, permits: between(1, 3), batches: [], ending: undefined, alive: true };
+      const permits = between(1, 3);
+      const worker: SimulatedWorker = { id, model, epoch, permits, batches: [], ending: undefined, alive: true };
       this.#workers.set(id, worker);
-      this.#tell({ type: "worker_ready", workerId: id, permits: worker.permits });
+      const memoryBytes = this.#models?.memoryBytesOf(model ?? "") ?? 0;
+      const holds = model === undefined ? {} : { model, memoryBytes };
+      this.#tell({ type: "worker_ready", workerId: id, permits: worker.permits, ...holds });
       if (happens(this.#rates.idleCrash)) this.#planIdleCrash(worker);
       if (happens(this.#rates.newPermits)) this.#planNewPermits(id);
     });
@@ -229,13 +253,9 @@ class World {
     const { happens, pick } = this.#chance;
     const unlucky = happens(this.#rates.badLuck);
     // Bad luck with an input that runs alone because it is suspected looks like guilt to any scheduler.
-    if (!unlucky || batch.inputs.some((input) => batch.inputs.length === 1 && this.#hasDied(input))) return "finishes";
+    if (!unlucky || batch.inputs.some((input) => batch.inputs.length === 1 && this.#referee.hasDied(input)))
+      return "finishes";
     return pick(["kills", "fails", "stalls"]);
-  }
-
-  #hasDied({ callId, index }: InputRef): boolean {
-    const input = this.#referee.books.open.get(callId)?.inputs[index];
-    return input !== undefined && input.deaths > 0;
   }
 
   #answer(batch: Batch): void {
@@ -258,7 +278,8 @@ class World {
 
   #replace(worker: SimulatedWorker): void {
     this.#tell({ type: "worker_lost", workerId: worker.id });
-    this.#startWorker(this.#chance.between(1, this.#rates.restartMs));
+    if (this.#models?.epochOf(worker.model ?? "") !== worker.epoch) return;
+    this.#startWorker(this.#chance.between(1, this.#rates.restartMs), worker.model);
   }
 
   /** The worker's answers may still be on their way. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { readBody } from "../../_body.ts";
+import { answerJson } from "../../_rows.ts";
 import { type Asked, embedTexts, refuseUnmet, texts } from "../../_texts.ts";
 import type { Handler } from "../../_types.ts";
 
@@ -29,16 +30,18 @@ const handler: Handler = {
     const result = await embedTexts(env, asked.texts, { ...asked, nameOf: (index) => `texts[${index}]` });
     const refusal = refuseUnmet(asked, result);
     if (refusal !== undefined) return refusal;
-    return Response.json({
-      embeddings: result.rows,
+    const facts = {
       model: result.model,
+      // Undefined is left out.
+      revision: result.revision,
       dimension: result.dimensions,
       usage: {
         total_tokens: result.tokens,
         duration_ms: Math.round((performance.now() - startedAtMs) * 100) / 100,
       },
       ...(result.truncated.length > 0 && { truncated: result.truncated }),
-    });
+    };
+    return answerJson(`{"embeddings":[${result.encode("json").join(",")}],${JSON.stringify(facts).slice(1)}`);
   },
 };
 

@@ -20,7 +20,8 @@ const handler: Handler = {
       embedTexts(env, asked.sentences, { nameOf: (index) => `sentences[${index}]` }),
     ]);
     // The vectors have length 1, so that their dot product is the cosine.
-    const scores = sentences.rows.map((row) => dot(source.rows[0] ?? [], row));
+    const [row = []] = source.rows();
+    const scores = sentences.rows().map((other) => dot(row, other));
     return Response.json({ scores, model: source.model });
   },
 };

@@ -22,7 +22,7 @@ PASS_TOKENS = 256
 
 
 class MetalOps(PlainOps):
-    """A GPU through Metal."""
+    """A GPU through Metal; through CUDA the same operations, not run yet."""
 
     device = "gpu"
     # A GPU wants large passes. From the size of its matrices, not measured.
@@ -41,7 +41,7 @@ class MetalOps(PlainOps):
 
     def encoder(self, layers: Sequence[EncoderLayer], heads: int, eps: float) -> Encoder:
         """Make layers ready: query, key and value become one product."""
-        return FusedEncoder([_prepare(layer) for layer in layers], heads, eps)
+        return FusedEncoder([fuse(layer) for layer in layers], heads, eps)
 
     def linear(self, weight: Weight) -> Callable[[mx.array], mx.array]:
         """Multiply by the transpose of a weight (out, in): (…, in) → (…, out)."""
@@ -97,7 +97,8 @@ def gelu(x: mx.array) -> mx.array:
     return x * (1 + mx.erf(x / math.sqrt(2))) / 2
 
 
-def _prepare(layer: EncoderLayer) -> _Layer:
+def fuse(layer: EncoderLayer) -> _Layer:
+    """Query, key and value of a layer as one product."""
     parts = (layer.query, layer.key, layer.value)
     weight = mx.concatenate([part.weight for part in parts])
     bias = mx.concatenate([part.bias for part in parts])

@@ -26,6 +26,7 @@ _ROTARY_TOKENS_MIN = 512
 class PlainOps:
     """What the devices share."""
 
+    is_fast = False
     keeps_quantised = False
     """Whether a quantised matrix stays so in memory; else it becomes dense at load."""
     scores_max = 1 << 22

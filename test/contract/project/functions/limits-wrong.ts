@@ -1,0 +1,2 @@
+export const limits = { timeoutMs: 0 };
+export default { fetch: (): Response => new Response() };

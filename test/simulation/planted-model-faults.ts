@@ -1,0 +1,126 @@
+import type { PlantedFault } from "./planted-faults.ts";
+
+/** Faults in what is shared by several models, and in when they are loaded and unloaded. */
+export const plantedModelFaults: readonly PlantedFault[] = [
+  {
+    fault: "a batch goes to a worker of another model",
+    file: "scheduler.ts",
+    find: "const lane = this.#lanes.of(worker.model);\n      const [head]",
+    replace:
+      "const lane = [...this.#residency.snapshot()].map(({ model }) => this.#lanes.of(model)).find(({ model, queue }) => queue.inputs > 0 && waits(model)) ?? this.#lanes.of(worker.model);\n      const [head]",
+    caughtBy: /another model/,
+  },
+  {
+    fault: "a model that is loading holds up one that is loaded",
+    file: "scheduler.ts",
+    find: "      if (worker === undefined) return;\n",
+    replace:
+      '      if (worker === undefined || this.#residency.snapshot().some(({ stage }) => stage === "loading")) return;\n',
+    caughtBy: /a worker is idle while inputs wait|a permit is free/,
+  },
+  {
+    fault: "the permits are counted for each model alone",
+    file: "scheduler.ts",
+    find: "while (this.#flights.count < flightsMax) {",
+    replace: "while (flightsMax > 0) {",
+    caughtBy: /more batches run than may/,
+  },
+  {
+    fault: "a model with little to do takes the last place of the others",
+    file: "scheduler.ts",
+    find: "        served.add(lane.model);\n        continue;\n",
+    replace: "        return;\n",
+    caughtBy: /is idle while inputs wait|a permit is free/,
+  },
+  {
+    fault: "the batches of one model tell how fast the others are",
+    file: "lanes.ts",
+    find: "serviceTime: new ServiceTime(),",
+    replace: "serviceTime: [...this.#lanes.values()][0]?.serviceTime ?? new ServiceTime(),",
+    caughtBy: /others could join|token budget|full batch waits|busy worker|before its deadline/,
+  },
+  {
+    fault: "the budget is not kept",
+    file: "residency.ts",
+    find: "sumOf(held) + (next?.bytes ?? 0) - this.#limits.memoryBytesMax",
+    replace: "sumOf(held) - this.#limits.memoryBytesMax",
+    caughtBy: /more memory than they may/,
+  },
+  {
+    fault: "a model is loaded while the one before it still ends",
+    file: "residency.ts",
+    find: 'filter(({ stage }) => stage !== "cold");',
+    replace: 'filter(({ stage }) => stage !== "cold" && stage !== "unloading");',
+    caughtBy: /more memory than they may|room was|for nobody/,
+  },
+  {
+    fault: "the model that was used last makes room",
+    file: "residency.ts",
+    find: "toSorted((a, b) => a.usedAtMs - b.usedAtMs)",
+    replace: "toSorted((a, b) => b.usedAtMs - a.usedAtMs)",
+    caughtBy: /used less recently|before its time|room was made|no timer is set for a model/,
+  },
+  {
+    fault: "a model is unloaded in the middle of a batch",
+    file: "residency.ts",
+    find: "if (this.#work.runs(victim.model)) {",
+    replace: "if (victim.turn.length > 0) {",
+    caughtBy: /in the middle of a batch/,
+  },
+  {
+    fault: "a model goes before it has served what it found waiting",
+    file: "residency.ts",
+    find: "    if (turn.length > 0) return Infinity;\n",
+    replace: "",
+    caughtBy: /before it had served/,
+  },
+  {
+    fault: "models in use are swapped without end",
+    file: "residency.ts",
+    find: "STAY_FACTOR = 4",
+    replace: "STAY_FACTOR = 0",
+    caughtBy: /before its time/,
+  },
+  {
+    fault: "a model that must make room goes on",
+    file: "residency.ts",
+    find: "return this.#leaving?.model === model;",
+    replace: "return this.#leaving === undefined && model === undefined;",
+    caughtBy: /must make room started a batch/,
+  },
+  {
+    fault: "models are loaded in any order",
+    file: "residency.ts",
+    find: "resident.ticket < next.ticket",
+    replace: "resident.ticket > next.ticket",
+    caughtBy: /before one that waits longer|used less recently|room was made|for nobody|fits was not/,
+  },
+  {
+    fault: "nobody looks again when a model's time is up",
+    file: "scheduler.ts",
+    find: "      this.#residency.nextTurnAtMs(),\n",
+    replace: "",
+    caughtBy: /no timer is set for a model|room was made/,
+  },
+  {
+    fault: "the callers of a model that failed are left waiting",
+    file: "scheduler.ts",
+    find: '    for (const call of this.#calls.all()) if (call.model === model) this.#reject(call, "model_unavailable", {});\n',
+    replace: "",
+    caughtBy: /model that has failed/,
+  },
+  {
+    fault: "a model that failed takes the callers of others with it",
+    file: "scheduler.ts",
+    find: "if (call.model === model) this.#reject",
+    replace: "if (model !== undefined) this.#reject",
+    caughtBy: /has not failed|while it runs/,
+  },
+  {
+    fault: "workers of a model that is unloaded keep their permits",
+    file: "scheduler.ts",
+    find: '      if (command.type === "unload_model") this.#permits.modelLost(command.model);\n',
+    replace: "",
+    caughtBy: /is not ready|freePermits|readyWorkers|not loaded/,
+  },
+];
