@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { findMisspelling } from "./_fields.ts";
 
 /** What a client is told when its request cannot be served as it is. */
 export interface Refusal {
@@ -9,16 +10,16 @@ export interface Refusal {
   readonly param?: string | undefined;
 }
 
-/** The refusal in OpenAI's envelope. */
+/** The refusal in OpenAI's envelope. The header tells the host's log and metrics what the body tells the client. */
 export function refuse({ status, code, message, param }: Refusal): Response {
   const error = { message, type: "invalid_request_error", param: param ?? null, code };
-  return Response.json({ error }, { status, headers: { "x-should-retry": "false" } });
+  return Response.json({ error }, { status, headers: { "x-should-retry": "false", "x-embedge-code": code } });
 }
 
 /**
  * The JSON body in the shape of `schema`, or the refusal to return to the client.
  *
- * Unknown fields are dropped. `application/x-www-form-urlencoded` passes since `curl -d` sends it; cross-site forms are
+ * Unknown fields are dropped, but for one that is most likely misspelt. `application/x-www-form-urlencoded` passes since `curl -d` sends it; cross-site forms are
  * stopped by their Origin header before they come here.
  */
 export async function readBody<T>(request: Request, schema: z.ZodType<T>): Promise<T | Response> {
@@ -28,6 +29,12 @@ export async function readBody<T>(request: Request, schema: z.ZodType<T>): Promi
   }
   const json = parseJson(await request.arrayBuffer());
   if ("fault" in json) return refuse({ status: 400, code: "invalid_json", message: json.fault });
+  const misspelling = findMisspelling(json.value, schema);
+  if (misspelling !== undefined) {
+    const { field, meant } = misspelling;
+    const message = `There is no field \`${field}\`; the nearest is \`${meant}\`.`;
+    return refuse({ status: 400, code: "invalid_request", message, param: field });
+  }
   const result = schema.safeParse(json.value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];

@@ -6,8 +6,11 @@ import type { AiEmbedding, AiTextInput, Env, RowFormat } from "./_types.ts";
 /** OpenAI's limit of inputs for one request. */
 export const TEXTS_MAX = 2_048;
 
-/** Texts of one `env.AI.run`: Workers AI refuses more. */
+/** Texts of one `env.AI.run`: Workers AI refuses more. Where the variable EMBEDDING_TEXTS_MAX says otherwise, so many. */
 const RUN_TEXTS_MAX = 100;
+
+/** Runs of one request at one time: embedge refuses more than 64. */
+const RUNS_AT_ONCE_MAX = 32;
 
 /** Any model that the platform serves under this name; elsewhere the variable EMBEDDING_MODEL names another. */
 const DEFAULT_MODEL = "@cf/baai/bge-base-en-v1.5";
@@ -102,20 +105,20 @@ export async function embedTexts(env: Env, list: readonly string[], options: Emb
   const variable = env["EMBEDDING_MODEL"];
   const model = options.model ?? (typeof variable === "string" ? variable : DEFAULT_MODEL);
   const settings = readSettings(options);
-  const starts = Array.from({ length: Math.ceil(list.length / RUN_TEXTS_MAX) }, (_, run) => run * RUN_TEXTS_MAX);
+  const runTexts = Number(env["EMBEDDING_TEXTS_MAX"]) || RUN_TEXTS_MAX;
+  const starts = Array.from({ length: Math.ceil(list.length / runTexts) }, (_, run) => run * runTexts);
   // A run alone has no others to end.
   const failure = starts.length > 1 ? new AbortController() : undefined;
-  const runs = await Promise.all(
-    starts.map(async (start) => {
-      try {
-        const input = { text: list.slice(start, start + RUN_TEXTS_MAX), ...settings };
-        return { start, answer: await env.AI.run(model, input, failure && { signal: failure.signal }) };
-      } catch (error) {
-        failure?.abort();
-        throw blame(error, (index) => options.nameOf(start + index));
-      }
-    }),
-  );
+  const embedFrom = async (start: number): Promise<{ readonly start: number; readonly answer: AiEmbedding }> => {
+    try {
+      const input = { text: list.slice(start, start + runTexts), ...settings };
+      return { start, answer: await env.AI.run(model, input, failure && { signal: failure.signal }) };
+    } catch (error) {
+      failure?.abort();
+      throw blame(error, (index) => options.nameOf(start + index));
+    }
+  };
+  const runs = await inTurn(starts, embedFrom);
   const first = runs[0]?.answer;
   const given = first?.shape[1] ?? 0;
   const dimensions = Math.min(options.dimensions ?? given, given);
@@ -135,6 +138,17 @@ export async function embedTexts(env: Env, list: readonly string[], options: Emb
     tokens: runs.flatMap(({ answer }) => answer.tokens ?? []).reduce((sum, tokens) => sum + tokens, 0),
     truncated: runs.flatMap(({ start, answer }) => (answer.truncated ?? []).map((index) => start + index)),
   };
+}
+
+/** As `Promise.all` of a map, with so many at one time. */
+async function inTurn<T, R>(items: readonly T[], run: (item: T) => Promise<R>): Promise<readonly R[]> {
+  const results: R[] = [];
+  const rest = items.entries();
+  const follow = async (): Promise<void> => {
+    for (const [index, item] of rest) results[index] = await run(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(RUNS_AT_ONCE_MAX, items.length) }, follow));
+  return results;
 }
 
 /** The refusal where the vectors are not those that were asked for: platforms drop fields that they do not know. */

@@ -13,7 +13,7 @@ import { ConfigError, exitCodes } from "./config/problems.ts";
 type Command = (args: readonly string[]) => Promise<void>;
 
 const commands: ReadonlyMap<string, Command> = new Map([
-  ["serve", (args) => supervise((supervisor) => serve(load(args).config, { supervisor }))],
+  ["serve", (args) => supervise((supervisor) => serve(() => load(args).config, { supervisor }))],
   ["dev", dev],
   ["build", build],
   ["init", init],
@@ -21,6 +21,7 @@ const commands: ReadonlyMap<string, Command> = new Map([
   ["config", async (args) => showConfig(load(args))],
   ["doctor", examine],
   ["models", models],
+  ["keys", keys],
 ]);
 
 const HELP = `embedge: Workers-style embedding functions on your own machine
@@ -35,9 +36,10 @@ const HELP = `embedge: Workers-style embedding functions on your own machine
   embedge doctor [--json]   look at everything that a start needs, and say how to mend what is wrong
   embedge models list       models that are here, and those that have a name
   embedge models pull NAME  get one from the hub; verify compares its files, rm removes it
+  embedge keys add NAME     make an API key; list, rm NAME
 
   --port N                  TCP port (8080)
-  --host ADDRESS            address to listen on (127.0.0.1)
+  --host ADDRESS            address to listen on (127.0.0.1); another one asks for API keys, or for --insecure
   --model NAME|FOLDER       model to serve (all-MiniLM-L6-v2); names: embedge models list
   --workers N|auto          Python processes (auto)
   --permits N               batches at the same time (4)
@@ -76,7 +78,7 @@ async function dev(args: readonly string[]): Promise<void> {
   const { developInWorkerd, developOnNode } = await import("./cli/development.ts");
   const isMiniflare = args.includes("--miniflare");
   const settings = args.filter((arg) => arg !== "--miniflare");
-  return serve(load(settings).config, { develop: isMiniflare ? developInWorkerd : developOnNode });
+  return serve(() => load(settings).config, { develop: isMiniflare ? developInWorkerd : developOnNode });
 }
 
 async function build(args: readonly string[]): Promise<void> {
@@ -96,6 +98,11 @@ async function models(args: readonly string[]): Promise<void> {
   const { config } = load(flagsAt === -1 ? [] : args.slice(flagsAt));
   const { runModels } = await import("./models-command.ts");
   await runModels({ words, modelsDir: modelsDirOf(config), print });
+}
+
+async function keys(args: readonly string[]): Promise<void> {
+  const { runKeys } = await import("./cli/keys.ts");
+  runKeys(args, load);
 }
 
 function load(args: readonly string[]): LoadedConfig {

@@ -1,14 +1,17 @@
 import { systemClock } from "./clock.ts";
 import type { HostParts } from "./compose/host-parts.ts";
+import { buildDoors } from "./compose/doors.ts";
+import { buildEmbedder } from "./compose/embedder.ts";
+import { createLiveConfig } from "./compose/live-config.ts";
+import { createPermitShares } from "./compose/permit-shares.ts";
 import { buildDispatcher, buildPool } from "./compose/pool.ts";
+import { changeSettings } from "./compose/settings-change.ts";
 import { buildUpstream } from "./compose/upstream.ts";
 import { buildWorkers, logProblems } from "./compose/workers.ts";
 import { sizePool, thisMachine } from "./config/installation.ts";
 import { settleSettings } from "./config/load.ts";
 import type { Config, Settings } from "./config/schema.ts";
 import { findServedModels } from "./config/served-models.ts";
-import { createEmbedder } from "./embedder/embedder.ts";
-import { createModelNames } from "./embedder/model-names.ts";
 import { ComposedHost, type Host } from "./host.ts";
 import { HostState } from "./host/host-state.ts";
 import { createApp } from "./http/app.ts";
@@ -16,6 +19,7 @@ import { readinessOf } from "./http/readiness.ts";
 import { createLog, type Log } from "./observe/log.ts";
 import { createMetrics } from "./observe/metrics.ts";
 import { logRequest } from "./observe/request-log.ts";
+import { createBodyBudget } from "./routing/body-budget.ts";
 import type { WorkerPool } from "./pool/worker-pool.ts";
 import { needsSetUp, setUpWorkers } from "./set-up.ts";
 
@@ -38,8 +42,10 @@ export async function createHost(settings: Settings = {}, parts: HostParts = {})
   }
 }
 
-async function composeHost(config: Config, log: Log, parts: HostParts): Promise<Host> {
+async function composeHost(settled: Config, log: Log, parts: HostParts): Promise<Host> {
   const { clock = systemClock, random = Math.random, wrapPool = (pool: WorkerPool) => pool } = parts;
+  const live = createLiveConfig(settled);
+  const { config } = live;
   const { models, problems } = findServedModels(config);
   for (const problem of problems) log.logger.warn({ problem }, "model not served");
   const state = new HostState();
@@ -52,34 +58,23 @@ async function composeHost(config: Config, log: Log, parts: HostParts): Promise<
   const sizing = sizePool(config, thisMachine());
   const pool = buildPool(config, { sizing, models, wrapPool, clock, random, log, metrics });
   const dispatcher = buildDispatcher(config, { sizing, models, pool, clock, random, metrics });
-  const embedder = createEmbedder({
-    dispatcher,
-    names: createModelNames(models, config.models.aliases),
-    info: (model) => state.models.get(model),
-    served: () =>
-      dispatcher
-        .snapshot()
-        .models.map(({ model, ...each }) => ({ name: model, info: state.models.get(model), ...each })),
-    limits: { callInputsMax: config.queue.inputsMax, textBytesMax: config.limits.textBytesMax },
-  });
-  const { invoker, workers, loadWorkers } = await buildWorkers(config, {
-    parts,
-    model: models[0],
-    embedder,
-    clock,
-    log,
-  });
-  const app = createApp({
-    ...config.server,
-    ownHosts: () => [config.server.host, ...workers.hostnames()],
-    functions: workers,
-    operations: {
-      readiness: () => {
-        const serving = state.serving(pool.status(), dispatcher.snapshot().models);
-        return readinessOf({ ...serving, functionsProblem: workers.problem?.() });
-      },
-      metrics: () => metrics.read(),
+  const permitShares = createPermitShares({ ...sizing, dispatcher });
+  const embedder = buildEmbedder(config, { dispatcher, models, info: (model) => state.models.get(model) });
+  const bodies = createBodyBudget({ bytesMax: () => config.queue.bytesMax, clock, random });
+  const [model] = models;
+  const { invoker, workers, loadWorkers } = await buildWorkers(config, { parts, model, embedder, clock, log, bodies });
+  const operations = {
+    readiness: () => {
+      const serving = state.serving(pool.status(), dispatcher.snapshot().models);
+      return readinessOf({ ...serving, functionsProblem: workers.problem?.() });
     },
+    metrics: () => metrics.read(),
+  };
+  const doors = buildDoors(config, { clock, operations, routeHosts: () => workers.hostnames() });
+  const app = createApp({
+    doors: doors.app,
+    functions: workers,
+    operations,
     clock,
     onRequest: (record) => {
       if (record.error !== undefined) metrics.rejected(record.error.code);
@@ -100,7 +95,17 @@ async function composeHost(config: Config, log: Log, parts: HostParts): Promise<
     replaceWorkers: async (options) => workers.replace(await loadWorkers(options)),
     reloadFunctions: async () => logProblems(log, await workers.reload()),
     fetch: (request, mount) => app.fetch(request, { mount }),
-    upstream: buildUpstream(config, { embedder, clock, log, metrics }),
+    upstream: buildUpstream(config, { embedder, clock, log, metrics, bodies }),
+    takesBody: (bytes) => bytes <= config.server.bodyBytesMax && bodies.fits(bytes),
+    metricsDoor: doors.metrics,
+    checkExposure: () => doors.checkExposure(),
+    connectionDropped: () => metrics.connectionDropped(),
+    connectionFailed({ code }) {
+      metrics.rejected(code);
+      log.logger[code === "body_already_read" ? "error" : "debug"]({ code }, "connection ended with an error");
+    },
+    poolListener: permitShares,
+    changeSettings: (settings) => changeSettings(settings, { live, doors, permitShares, log }),
   });
 }
 

@@ -10,6 +10,7 @@ export interface ErrorEntry {
 
 export type ErrorType =
   | "invalid_request_error"
+  | "authentication_error"
   | "permission_error"
   | "overloaded_error"
   | "timeout_error"
@@ -23,6 +24,7 @@ export type ErrorCode =
   | "input_too_long"
   | "invalid_unicode"
   | "invalid_host"
+  | "invalid_api_key"
   | "host_not_allowed"
   | "origin_not_allowed"
   | "not_found"
@@ -36,6 +38,7 @@ export type ErrorCode =
   | "poison_input"
   | "queue_full"
   | "tenant_queue_full"
+  | "rate_limited"
   | "headers_too_large"
   | "client_gone"
   | "body_already_read"
@@ -61,6 +64,12 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorEntry>> = {
   input_too_long: refused(400, "One text has more bytes than the limit."),
   invalid_unicode: refused(400, "A text holds half of a surrogate pair."),
   invalid_host: refused(400, "The Host header is missing, doubled or malformed."),
+  invalid_api_key: {
+    status: 401,
+    type: "authentication_error",
+    retry: "never",
+    meaning: "There is no API key with the request, or one that is not known here: `Authorization: Bearer KEY`.",
+  },
   host_not_allowed: {
     status: 403,
     type: "permission_error",
@@ -96,6 +105,12 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorEntry>> = {
     type: "overloaded_error",
     retry: "after",
     meaning: "The queue is full and you hold more than your share of it; nothing was started.",
+  },
+  rate_limited: {
+    status: 429,
+    type: "overloaded_error",
+    retry: "after",
+    meaning: "More requests a minute than this API key may send.",
   },
   headers_too_large: refused(431, "The request line or the headers are too large."),
   client_gone: refused(499, "The client went away. Seen in logs and metrics only."),
@@ -167,7 +182,7 @@ export const errorCatalogue: Readonly<Record<ErrorCode, ErrorEntry>> = {
     status: 504,
     type: "timeout_error",
     retry: "client",
-    meaning: "The deadline passed; `param` names the phase: queued, loading (its model), in_flight or response.",
+    meaning: "The deadline passed; `param` and the message name the phase: queued, loading, batched or in_flight.",
   },
 };
 
@@ -194,6 +209,20 @@ export class AppError extends Error {
     this.param = options.param;
     this.retryAfterMs = options.retryAfterMs;
   }
+}
+
+/** Where a request was when its deadline passed. */
+export type DeadlinePhase = keyof typeof deadlineMessages;
+
+const deadlineMessages = {
+  queued: "The deadline passed while the texts waited for a worker (queued).",
+  loading: "The deadline passed while the texts waited for their model to be loaded (loading).",
+  batched: "The deadline passed while the texts stood behind another batch in their worker (batched).",
+  in_flight: "The deadline passed while the function or its batch was running (in_flight).",
+} as const;
+
+export function deadlineExceeded(phase: DeadlinePhase): AppError {
+  return new AppError("deadline_exceeded", { param: phase, message: deadlineMessages[phase] });
 }
 
 /** The client is to blame, and sending the same again cannot help. */

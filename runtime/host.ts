@@ -1,15 +1,15 @@
 import type { Hono } from "hono";
 import type { Env } from "../functions/_types.ts";
 import type { Clock } from "./clock.ts";
-import type { Config } from "./config/schema.ts";
+import type { SettingsChange } from "./compose/live-config.ts";
+import type { Settings } from "./config/schema.ts";
 import type { Dispatcher } from "./embedder/dispatcher.ts";
-import type { Embedder, EmbedResult, ServedModel } from "./embedder/embedder.ts";
-import type { AppError } from "./errors.ts";
-import { type Listener, listen } from "./http/listen.ts";
+import type { EmbedCall, Embedder, EmbedResult, ServedModel } from "./embedder/embedder.ts";
 import { createMountedRoutes, type Mount, mountAt, type MountedHost } from "./http/mount.ts";
-import { type HostState, watched } from "./host/host-state.ts";
+import { watched } from "./host/host-state.ts";
+import { HostSockets, type SocketRooms } from "./host/sockets.ts";
 import type { Log } from "./observe/log.ts";
-import type { ModelPool, ModelPoolStatus } from "./pool/model-pool.ts";
+import type { ModelPool, ModelPoolListener, ModelPoolStatus } from "./pool/model-pool.ts";
 import type { Pooling, TextOptions } from "./pool/worker-pool.ts";
 import type { Invoker } from "./routing/invocation.ts";
 import type { WorkerOptions } from "./routing/hosted-worker.ts";
@@ -25,7 +25,10 @@ export interface Host extends MountedHost, AsyncDisposable {
   readonly routes: Hono;
   /** The same host for a server that leaves the prefix in the path: below `/embed` it answers `/embed/readyz` as `/readyz`. */
   at(prefix: string): MountedHost;
-  /** Opens the configured port, or takes the socket that this process inherited as `fd`; throws ListenError where that cannot be. */
+  /**
+   * Opens the configured port, or takes the socket that this process inherited as `fd`; throws ListenError where that
+   * cannot be, and ConfigError where it would open the host to others without an API key.
+   */
   listen(fd?: number): Promise<{ readonly url: string }>;
   /**
    * Opens the door for `env.AI` of functions that run in workerd, on 127.0.0.1 alone; `port` 0, the default, takes a free one.
@@ -41,6 +44,11 @@ export interface Host extends MountedHost, AsyncDisposable {
   worker(name?: string): WorkerHandle;
   /** Other Workers from now on, over the same pool; a request that runs ends where it began. */
   replaceWorkers(workers: readonly WorkerOptions[]): Promise<void>;
+  /**
+   * Other settings from now on, as far as a running host can change them; the rest waits for another host. API keys are
+   * read again. Throws a ConfigError where they cannot be, and then nothing has changed.
+   */
+  changeSettings(settings: Settings): SettingsChange;
   /** Loads the functions anew; a request that runs ends in the version in which it began. What is wrong stands in the log. */
   reloadFunctions(): Promise<void>;
   /** Resolves when a worker can serve. Starts the workers, as the first `fetch`, `embed` or `listen` does. */
@@ -68,7 +76,7 @@ export interface WorkerHandle {
   readonly env: Env;
 }
 
-export interface HostEmbedOptions extends TextOptions {
+export interface HostEmbedOptions extends TextOptions, Pick<EmbedCall, "tenant" | "priority"> {
   /** A name or an alias. Default: the model of the configuration. */
   readonly model?: string;
   readonly pooling?: Pooling;
@@ -79,11 +87,8 @@ export interface HostEmbedOptions extends TextOptions {
 }
 
 /** What create-host.ts has put together. */
-export interface HostRooms {
-  readonly config: Config;
-  readonly clock: Clock;
+export interface HostRooms extends SocketRooms {
   readonly log: Log;
-  readonly state: HostState;
   readonly pool: ModelPool;
   readonly dispatcher: Dispatcher;
   readonly embedder: Embedder;
@@ -92,6 +97,13 @@ export interface HostRooms {
   readonly replaceWorkers: (workers: readonly WorkerOptions[]) => Promise<void>;
   readonly reloadFunctions: () => Promise<void>;
   readonly upstream: (request: Request) => Promise<Response>;
+  /** `/metrics` alone. */
+  readonly metricsDoor: (request: Request) => Promise<Response>;
+  /** Throws where the settings open the host to everybody. */
+  readonly checkExposure: () => void;
+  /** Told of the workers by the pool. */
+  readonly poolListener: ModelPoolListener;
+  readonly changeSettings: (settings: Settings) => SettingsChange;
   /** `mount` is undefined on the port of our own. */
   readonly fetch: (request: Request, mount?: Mount) => Response | Promise<Response>;
 }
@@ -99,9 +111,8 @@ export interface HostRooms {
 /** The life of a host: start, serve, drain, end. */
 export class ComposedHost implements Host {
   readonly #rooms: HostRooms;
+  readonly #sockets: HostSockets;
   #started: Promise<void> | undefined;
-  #listener: Listener | undefined;
-  #upstreamListener: Listener | undefined;
   #closed: Promise<void> | undefined;
 
   readonly fetch: Host["fetch"];
@@ -110,6 +121,7 @@ export class ComposedHost implements Host {
 
   constructor(rooms: HostRooms) {
     this.#rooms = rooms;
+    this.#sockets = new HostSockets(rooms);
     const { fetch, nodeListener } = this.at("");
     this.fetch = fetch;
     this.nodeListener = nodeListener;
@@ -117,17 +129,22 @@ export class ComposedHost implements Host {
   }
 
   at(prefix: string): MountedHost {
+    const { config, connectionFailed } = this.#rooms;
     return mountAt(prefix, (request, mount) => this.#answer(request, mount), {
-      onConnectionError: (error) => this.#noteConnectionError(error),
+      writeTimeoutMs: config.server.writeTimeoutMs,
+      onConnectionError: connectionFailed,
     });
   }
 
   async listen(fd?: number): Promise<{ readonly url: string }> {
-    const { server, ai } = this.#rooms.config;
-    this.#listener = await this.#open((request) => this.#answer(request), { ...server, fd });
+    const { config, checkExposure, metricsDoor } = this.#rooms;
+    const { server, ai, metrics } = config;
+    checkExposure();
+    const url = await this.#sockets.open((request) => this.#answer(request), { ...server, fd });
     if (ai.upstreamPort > 0) await this.listenUpstream(ai.upstreamPort);
+    if (metrics.port > 0) await this.#sockets.open(metricsDoor, metrics);
     void this.#start();
-    return { url: urlOf(this.#listener) };
+    return { url };
   }
 
   async listenUpstream(port = 0): Promise<{ readonly url: string }> {
@@ -136,8 +153,7 @@ export class ComposedHost implements Host {
       void this.#start();
       return upstream(request);
     };
-    this.#upstreamListener = await this.#open(answer, { host: "127.0.0.1", port });
-    return { url: urlOf(this.#upstreamListener) };
+    return { url: await this.#sockets.open(answer, { host: "127.0.0.1", port }) };
   }
 
   worker(name?: string): WorkerHandle {
@@ -160,6 +176,10 @@ export class ComposedHost implements Host {
 
   replaceWorkers(workers: readonly WorkerOptions[]): Promise<void> {
     return this.#rooms.replaceWorkers(workers);
+  }
+
+  changeSettings(settings: Settings): SettingsChange {
+    return this.#rooms.changeSettings(settings);
   }
 
   reloadFunctions(): Promise<void> {
@@ -192,8 +212,8 @@ export class ComposedHost implements Host {
     return this.#rooms.pool.status();
   }
 
-  async retire(): Promise<void> {
-    await Promise.all([this.#listener?.retire(), this.#upstreamListener?.retire()]);
+  retire(): Promise<void> {
+    return this.#sockets.retire();
   }
 
   async drain(graceMs: number): Promise<void> {
@@ -203,8 +223,7 @@ export class ComposedHost implements Host {
     workers.stopEvents();
     await dispatcher.drain(graceMs);
     // Answers that are being written, and what `waitUntil` holds.
-    await this.#listener?.close(Math.max(0, endAtMs - clock.nowMs()));
-    await this.#upstreamListener?.close(Math.max(0, endAtMs - clock.nowMs()));
+    await this.#sockets.finish(endAtMs);
     await Promise.race([invoker.idle(), elapsed(clock, endAtMs)]);
   }
 
@@ -231,28 +250,9 @@ export class ComposedHost implements Host {
     return response;
   }
 
-  #open(
-    answer: (request: Request) => Promise<Response>,
-    address: { readonly host: string; readonly port: number; readonly fd?: number | undefined },
-  ): Promise<Listener> {
-    const { config, clock, state } = this.#rooms;
-    return listen(answer, {
-      ...config.server,
-      ...address,
-      clock,
-      isDraining: () => state.isDraining,
-      onConnectionError: (error) => this.#noteConnectionError(error),
-    });
-  }
-
-  #noteConnectionError({ code }: AppError): void {
-    const level = code === "body_already_read" ? "error" : "debug";
-    this.#rooms.log.logger[level]({ code }, "connection ended with an error");
-  }
-
   #start(): Promise<void> {
-    const { pool, dispatcher, workers, state } = this.#rooms;
-    this.#started ??= Promise.all([pool.start(watched(dispatcher, state)), workers.start()]).then(() => {});
+    const { pool, poolListener, workers, state } = this.#rooms;
+    this.#started ??= Promise.all([pool.start(watched(poolListener, state)), workers.start()]).then(() => {});
     // Whoever waits for it learns of its failure; nobody has to wait.
     this.#started.catch(() => {});
     return this.#started;
@@ -264,14 +264,9 @@ export class ComposedHost implements Host {
     // First, and before anything is awaited: whoever exits right after this call leaves no worker.
     const stopped = pool.stop(0);
     invoker.abortAll();
-    const closed = [this.#listener?.close(0), this.#upstreamListener?.close(0)];
-    await Promise.all([stopped, dispatcher.drain(0), workers.close(), ...closed]);
+    await Promise.all([stopped, dispatcher.drain(0), workers.close(), this.#sockets.close()]);
     await log.close();
   }
-}
-
-function urlOf({ host, port }: Listener): string {
-  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 function elapsed(clock: Clock, atMs: number): Promise<void> {

@@ -86,6 +86,10 @@ of the file. A relative path starts at the file that it stands in, else at the w
 nothing is started: exit code 78 for a wrong setting, 64 for an unknown flag, 66 for a missing file, 77 for one that may not
 be read.
 
+A setting with ↻ can be changed while the host runs: write it into the file and send SIGHUP to the process
+(\`kill -HUP PID\`), which reads files and keys again, says what has changed and what waits for the next start. A file with a
+mistake changes nothing.
+
 ${sections.join("\n")}`;
 }
 
@@ -93,5 +97,5 @@ function settingRow(setting: Setting): string {
   const { path, envNames, flags, description } = setting;
   const key = path.slice(path.indexOf(".") + 1);
   const names = envNames.map((name, index) => `\`${name}\` \`${flags[index] ?? ""}\``).join("<br>");
-  return `| \`${key}\` | ${describeValue(setting)} | \`${JSON.stringify(setting.default)}\` | ${names} | ${description} |`;
+  return `| \`${key}\`${setting.live ? " ↻" : ""} | ${describeValue(setting)} | \`${JSON.stringify(setting.default)}\` | ${names} | ${description} |`;
 }

@@ -85,7 +85,11 @@ export async function developInWorkerd(config: Config): Promise<Development> {
         upstreamUrl: url,
         pluginFile: path.join(packageRoot, "plugin/index.js"),
         // As on Node: the model where a request names none, and the variables of embedge.toml.
-        vars: { EMBEDDING_MODEL: host.models()[0]?.name ?? "", ...config.vars },
+        vars: {
+          EMBEDDING_MODEL: host.models()[0]?.name ?? "",
+          EMBEDDING_TEXTS_MAX: String(config.limits.textsMax),
+          ...config.vars,
+        },
       };
       await emulator.start(options).catch((error: unknown) => {
         throw new ConfigError([error instanceof Error ? error.message : String(error)], exitCodes.config);

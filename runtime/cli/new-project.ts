@@ -38,7 +38,7 @@ function projectFiles(folder: string, version: string): Readonly<Record<string, 
     "package.json": packageJson(nameOf(folder), version),
     "embedge.toml": EMBEDGE_TOML,
     "wrangler.toml": wranglerToml(nameOf(folder)),
-    ".gitignore": "node_modules/\n.embedge/\n.wrangler/\n",
+    ".gitignore": "node_modules/\n.embedge/\n.wrangler/\nembedge.keys.toml\n",
     "functions/api/v1/embed.ts": EMBED_TS,
     "functions/v1/embeddings.ts": EMBEDDINGS_TS,
     // Without it Node would take the functions of a CommonJS project, which `npm init` makes, for CommonJS.

@@ -1,8 +1,9 @@
+import type { Config } from "../config/schema.ts";
 import type { Host } from "../host.ts";
 import { type Compute, computeOf } from "../pool/compute.ts";
 
 /** What a person reads once everything can serve. */
-export function readyText(host: Host, url: string, permits: number): string {
+export function readyText(host: Host, url: string, { pool, server }: Pick<Config, "pool" | "server">): string {
   const { workersWanted, workers } = host.status();
   const ready = workers.filter(({ state }) => state === "ready").length;
   const workersText = `${ready < workersWanted ? `${ready} of ` : ""}${count(workersWanted, "worker")}`;
@@ -13,14 +14,15 @@ export function readyText(host: Host, url: string, permits: number): string {
     return [
       `  model  ${name}: ${dimensions} dimensions, inputs up to ${maxTokens} tokens, ${pooling} pooling`,
       ...assumptions.map((assumption) => `         assumed: ${assumption}`),
-      `  pool   ${workersText}, ${count(permits, "permit")}, ${device}${describeCompute(computeOf(info))}`,
+      `  pool   ${workersText}, ${count(pool.permits, "permit")}, ${device}${describeCompute(computeOf(info))}`,
     ];
   });
+  const key = server.keysFile === "none" ? "" : " -H 'authorization: Bearer KEY'";
   return [
     `embedge is ready on ${url}`,
     ...lines.flat(),
     ...(others.length === 0 ? [] : [`  others ${others.map(({ name }) => name).join(", ")}: loaded when asked for`]),
-    `  try    curl -s ${url}/api/v1/embed -d '{"texts":["hello"]}'`,
+    `  try    curl -s ${url}/api/v1/embed${key} -d '{"texts":["hello"]}'`,
   ].join("\n");
 }
 

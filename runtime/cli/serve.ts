@@ -4,6 +4,8 @@ import os from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { installation, isClone, ownFunctionsDir } from "../config/installation.ts";
+import { checkExposure } from "../config/exposure.ts";
+import { readKeys } from "../config/keys-file.ts";
 import { ConfigError, exitCodes } from "../config/problems.ts";
 import type { Config } from "../config/schema.ts";
 import type { Host } from "../host.ts";
@@ -15,6 +17,7 @@ import { describe, fail } from "./failure.ts";
 import { watchLoop } from "./loop-watchdog.ts";
 import { complain, print } from "./output.ts";
 import { readyText } from "./ready-text.ts";
+import { reloadSettings } from "./reload.ts";
 import type { Supervisor } from "./supervise.ts";
 
 /** How people start this. */
@@ -48,9 +51,12 @@ export interface ServeOptions {
   readonly supervisor?: Supervisor;
 }
 
-/** `embedge serve` and `embedge dev`. */
-export async function serve(config: Config, { develop, supervisor }: ServeOptions = {}): Promise<void> {
+/** `embedge serve` and `embedge dev`. `load` reads the settings: at the start, and at SIGHUP. */
+export async function serve(load: () => Config, { develop, supervisor }: ServeOptions = {}): Promise<void> {
+  const config = load();
+  checkExposure(config, readKeys(config).length);
   const run: Run = {
+    load,
     host: undefined,
     development: undefined,
     phase: "starting",
@@ -101,7 +107,7 @@ export async function serve(config: Config, { develop, supervisor }: ServeOption
   if (!isClone && config.functions.dir === ownFunctionsDir) {
     print("There is no folder `functions` here: the functions that come with embedge are served.");
   }
-  print(readyText(host, url, config.pool.permits));
+  print(readyText(host, url, config));
   if (supervisor === undefined) return;
   print(`  anew   kill -USR2 ${process.ppid}   # new code, settings or model: no request is lost`);
   supervisor.onRetire(() => void retire(run).catch(fail));
@@ -119,6 +125,7 @@ async function retire(run: Run): Promise<void> {
 
 /** What a signal has to know. */
 interface Run {
+  readonly load: () => Config;
   host: Host | undefined;
   development: Development | undefined;
   phase: "starting" | "ready" | "stopping";
@@ -161,9 +168,9 @@ function stopOnSignals(run: Run): void {
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);
   process.on("SIGHUP", (signal) => {
-    // With a terminal it has been closed; without one it asks to read the settings again, which only a start does.
+    // With a terminal it has been closed; without one it asks to read the settings again.
     if (process.stdin.isTTY) onSignal(signal);
-    else print("SIGHUP: settings are read at the start only; restart to change them.");
+    else if (run.host !== undefined && !isStopping(run)) reloadSettings(run.host, run.load);
   });
 }
 

@@ -123,11 +123,18 @@ export function buildDispatcher(config: Config, parts: DispatcherParts): Dispatc
     paddedTokensMax: sizing.paddedTokensMax,
     batchTargetMs: config.batch.targetMs,
     lookAheadInputsMax: config.batch.lookAheadInputsMax,
-    queueInputsMax: config.queue.inputsMax,
-    queueTokensMax: config.queue.tokensMax,
+    // Asked for at each use, since they may change while the host runs.
+    get queueInputsMax() {
+      return config.queue.inputsMax;
+    },
+    get queueTokensMax() {
+      return config.queue.tokensMax;
+    },
+    get flightsMax() {
+      return config.pool.permits;
+    },
     batchTimeoutMs: config.pool.batchTimeoutMs,
     attemptsMax: ATTEMPTS_MAX,
-    flightsMax: config.pool.permits,
     models: {
       memoryBytesMax: memoryBytesMaxOf(config),
       bytes: new Map(

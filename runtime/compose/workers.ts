@@ -10,6 +10,7 @@ import { bindAi } from "../routing/ai-binding.ts";
 import type { AiScope } from "../routing/ai-scope.ts";
 import { createEventInvoker } from "../routing/event-invocation.ts";
 import type { FunctionRunner } from "../routing/function-runner.ts";
+import type { BodyBudget } from "../routing/body-budget.ts";
 import { type HostedWorker, loadWorker, type WorkerOptions } from "../routing/hosted-worker.ts";
 import { createInvoker, type Invoker } from "../routing/invocation.ts";
 import { withTriggers } from "../routing/trigger-handlers.ts";
@@ -29,6 +30,7 @@ export interface WorkerParts {
   readonly embedder: Embedder;
   readonly clock: Clock;
   readonly log: Log;
+  readonly bodies: BodyBudget;
 }
 
 export interface BuiltWorkers {
@@ -40,35 +42,56 @@ export interface BuiltWorkers {
 /** The functions and projects of the settings, and what invokes them. */
 export async function buildWorkers(
   config: Config,
-  { parts, model, embedder, clock, log }: WorkerParts,
+  { parts, model, embedder, clock, log, bodies }: WorkerParts,
 ): Promise<BuiltWorkers> {
-  const { bodyBytesMax, requestTimeoutMs, requestTimeoutMsMax } = config.server;
-  // EMBEDDING_MODEL is what functions/_texts.ts runs where a request names no model: a host without aliases serves too.
+  // For functions/_texts.ts: what it runs where a request names no model, and how many texts one run may hold.
   const createEnv = (bindings: object, aiName: string, scope: AiScope): Env => {
     const AI = bindAi(embedder, scope, config.limits);
-    return Object.freeze({ EMBEDDING_MODEL: model.name, ...bindings, [aiName]: AI, AI });
+    const own = { EMBEDDING_MODEL: model.name, EMBEDDING_TEXTS_MAX: String(config.limits.textsMax) };
+    return Object.freeze({ ...own, ...bindings, [aiName]: AI, AI });
   };
   const createOwnEnv = (scope: AiScope): Env => createEnv(config.vars, "AI", scope);
+  const logFailure = (facts: object, cause: unknown, what: string): void =>
+    log.logger.error({ ...facts, stack: describeFailure(cause) }, what);
   const running = {
     clock,
-    requestTimeoutMs,
     within: runInScope,
     waitUntilMs: WAIT_UNTIL_MS,
-    onBackgroundFailure: (id: string, cause: unknown) =>
-      log.logger.error({ id, stack: describeFailure(cause) }, "waitUntil failed"),
+    onBackgroundFailure: (id: string, cause: unknown) => logFailure({ id }, cause, "waitUntil failed"),
   };
-  const invoker = createInvoker({ ...running, createEnv: createOwnEnv, requestTimeoutMsMax });
-  const events = createEventInvoker({ ...running, eventTimeoutMs: EVENT_TIMEOUT_MS });
+  // What a getter gives is asked for at each use, since it may change while the host runs.
+  const invoker = createInvoker({
+    ...running,
+    createEnv: createOwnEnv,
+    get requestTimeoutMs() {
+      return config.server.requestTimeoutMs;
+    },
+    get requestTimeoutMsMax() {
+      return config.server.requestTimeoutMsMax;
+    },
+  });
+  const events = createEventInvoker({
+    ...running,
+    get requestTimeoutMs() {
+      return config.server.requestTimeoutMs;
+    },
+    eventTimeoutMs: EVENT_TIMEOUT_MS,
+  });
   const loader = {
     clock,
     loadTimeoutMs: FUNCTION_LOAD_TIMEOUT_MS,
     invoker,
     events,
-    bodyBytesMax,
     createEnv,
+    bodies,
+    get bodyBytesMax() {
+      return config.server.bodyBytesMax;
+    },
+    get callerRules() {
+      return { functionsAreTenants: config.queue.tenants === "functions", bulkRoutes: config.functions.bulk };
+    },
     openLocal: openLocal(log),
-    onFailure: (what: string, cause: unknown) =>
-      log.logger.error({ what, stack: describeFailure(cause) }, "event failed"),
+    onFailure: (what: string, cause: unknown) => logFailure({ what }, cause, "event failed"),
   };
   const loadWorkers: BuiltWorkers["loadWorkers"] = async (options) => {
     const loading = options.map((worker) => loadWorker(worker, loader));
@@ -79,11 +102,9 @@ export async function buildWorkers(
     for (const worker of loaded) logProblems(log, worker.problems());
     return loaded;
   };
-  const { functions } = parts;
-  const first =
-    functions === undefined
-      ? await loadWorkers(parts.workers ?? workersOf(config))
-      : [emulatedWorker(functions, createOwnEnv)];
+  const first = parts.functions
+    ? [emulatedWorker(parts.functions, createOwnEnv)]
+    : await loadWorkers(parts.workers ?? workersOf(config));
   const workers = await setOf(first);
   const answering = parts.hasTriggers === true ? withTriggers(workers) : workers;
   return { invoker: together(invoker, events), workers: answering, loadWorkers };

@@ -3,7 +3,8 @@ import { availableParallelism, homedir } from "node:os";
 import { fileURLToPath } from "node:url";
 import path from "node:path";
 import { findHome, findModelsDir, type HomeSources } from "./home.ts";
-import type { PoolConfig, Config } from "./schema.ts";
+import type { PoolConfig } from "./pool-schema.ts";
+import type { Config } from "./schema.ts";
 
 /** Where the set-up (setup/) puts what comes neither with the repository nor with the package. */
 export interface Installation {

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import type { z } from "zod";
 import { readConfigFile } from "./file.ts";
+import { findKeysFile } from "./keys-file.ts";
 import { ownFunctionsDir } from "./installation.ts";
 import { findInCatalogue } from "./model-catalogue.ts";
 import { nearest } from "./nearest.ts";
@@ -47,7 +48,8 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   if (settled.config === undefined || problems.length > 0) {
     throw new ConfigError(problems, configProblems.length === 0 ? exitCodes.usage : exitCodes.config);
   }
-  return { config: settled.config, file, origins: settled.origins };
+  const config = withKeysFile(settled.config, file === undefined ? sources.cwd : path.dirname(file));
+  return { config, file, origins: settled.origins };
 }
 
 /** The settings of a program: defaults < its `configFile` < what it gives. Throws one ConfigError with every problem there is. */
@@ -58,7 +60,8 @@ export function settleSettings({ configFile, ...given }: Settings, cwd: string):
   const settled = settle({ settings, file, assignments, cwd });
   const all = [...problems, ...settled.problems];
   if (settled.config === undefined || all.length > 0) throw new ConfigError(all, exitCodes.config);
-  return settled.config;
+  // A program that names no file of settings has no folder in which to look for one of keys.
+  return withKeysFile(settled.config, file === undefined ? undefined : path.dirname(file));
 }
 
 interface SettleInput {
@@ -123,9 +126,11 @@ function assign(values: Values, { setting, value }: Assignment): void {
 function resolvePaths(config: Config, baseOf: (settingPath: string) => string): Config {
   const resolve = (at: string, value: string): string => path.resolve(baseOf(at), value);
   const isPath = (value: string): boolean => value.includes("/") || value.startsWith(".");
-  const { functions, models, pool, projects } = config;
+  const { functions, models, pool, projects, server } = config;
+  const hasKeys = server.keysFile !== "auto" && server.keysFile !== "none";
   return {
     ...config,
+    server: { ...server, keysFile: hasKeys ? resolve("server.keysFile", server.keysFile) : server.keysFile },
     functions: { ...functions, dir: resolve("functions.dir", functions.dir) },
     projects: Object.fromEntries(Object.entries(projects).map(([name, folder]) => [name, resolve("projects", folder)])),
     models: {
@@ -148,9 +153,17 @@ function modelOrFolder(value: string, folder: string): string {
   return findInCatalogue(value) === undefined || existsSync(folder) ? folder : value;
 }
 
+function withKeysFile(config: Config, folder: string | undefined): Config {
+  const { server } = config;
+  if (server.keysFile !== "auto") return config;
+  return { ...config, server: { ...server, keysFile: folder === undefined ? "none" : findKeysFile(folder) } };
+}
+
 /** Where nobody asks for a folder and the usual one does not exist, the functions that come with embedge answer. */
 function withOwnFunctions(config: Config): Config {
-  return existsSync(config.functions.dir) ? config : { ...config, functions: { dir: ownFunctionsDir } };
+  return existsSync(config.functions.dir)
+    ? config
+    : { ...config, functions: { ...config.functions, dir: ownFunctionsDir } };
 }
 
 interface IssueContext {

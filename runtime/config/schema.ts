@@ -1,9 +1,11 @@
 import { z } from "zod";
+import { type PoolConfig, poolSchema } from "./pool-schema.ts";
+import { DAY_MS, durationMs, live, nameList, type ServerConfig, serverSchema } from "./server-schema.ts";
 
 /** Every setting, checked and with its default filled in. Written alike in `embedge.toml`, in docs/configuration.md and here. */
 export interface Config {
   readonly server: ServerConfig;
-  readonly functions: { readonly dir: string };
+  readonly functions: { readonly dir: string; readonly bulk: readonly string[] };
   readonly models: ModelsConfig;
   /** Name → folder. */
   readonly projects: Readonly<Record<string, string>>;
@@ -16,9 +18,10 @@ export interface Config {
     readonly targetMs: number;
     readonly lookAheadInputsMax: number;
   };
-  readonly queue: { readonly inputsMax: number; readonly tokensMax: number };
+  readonly queue: QueueConfig;
   readonly limits: { readonly textsMax: number; readonly textBytesMax: number };
   readonly log: { readonly level: LogLevel; readonly format: "auto" | "json" | "pretty" };
+  readonly metrics: { readonly host: string; readonly port: number };
   readonly vars: Readonly<Record<string, string>>;
 }
 
@@ -28,17 +31,11 @@ export type Settings = { readonly [Section in keyof Config]?: Partial<Config[Sec
   readonly configFile?: string;
 };
 
-export interface ServerConfig {
-  readonly host: string;
-  readonly port: number;
-  readonly bodyBytesMax: number;
-  readonly headersTimeoutMs: number;
-  readonly bodyTimeoutMs: number;
-  readonly requestTimeoutMs: number;
-  readonly requestTimeoutMsMax: number;
-  readonly drainMs: number;
-  readonly allowedHosts: readonly string[];
-  readonly allowedOrigins: readonly string[];
+export interface QueueConfig {
+  readonly inputsMax: number;
+  readonly tokensMax: number;
+  readonly bytesMax: number;
+  readonly tenants: "keys" | "functions";
 }
 
 export interface ModelsConfig {
@@ -49,60 +46,9 @@ export interface ModelsConfig {
   readonly memoryBytesMax: number | "auto";
 }
 
-export interface PoolConfig {
-  readonly python: string;
-  readonly blas: string;
-  readonly workers: number | "auto";
-  readonly spares: number;
-  readonly permits: number;
-  readonly startTimeoutMs: number;
-  readonly batchTimeoutMs: number;
-  readonly workerMemoryBytesMax: number | "auto";
-  readonly device: "auto" | "cpu" | "gpu";
-  readonly pin: "auto" | "on" | "off";
-}
-
 export type LogLevel = (typeof logLevels)[number];
 
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
-
-const DAY_MS = 86_400_000;
-
-const durationMs = (maxMs: number): z.ZodNumber => z.int().min(1).max(maxMs);
-const nameList = z.array(z.string().min(1)).max(1_000).default([]);
-
-const server = z.strictObject({
-  host: z
-    .string()
-    .min(1)
-    .default("127.0.0.1")
-    .describe("Address to listen on. `0.0.0.0` or `::` opens the host to others."),
-  port: z.int().min(0).max(65_535).default(8080).describe("TCP port; 0 takes a free one."),
-  bodyBytesMax: z
-    .int()
-    .min(1_024)
-    .max(2 ** 30)
-    .default(32 * 2 ** 20)
-    .describe("Longest request body in bytes; a longer one gets 413."),
-  headersTimeoutMs: durationMs(DAY_MS).default(10_000).describe("Time a client has to send the request headers."),
-  bodyTimeoutMs: durationMs(DAY_MS).default(30_000).describe("Time a client has to send the request body; then 408."),
-  requestTimeoutMs: durationMs(DAY_MS)
-    .default(30_000)
-    .describe("Deadline of a request that asks for none with `x-request-timeout-ms`; then 504."),
-  requestTimeoutMsMax: durationMs(DAY_MS)
-    .default(600_000)
-    .describe("Longest deadline a request may ask for; a longer one is cut to this."),
-  drainMs: z
-    .int()
-    .min(0)
-    .max(DAY_MS)
-    .default(30_000)
-    .describe("Time that running requests have to finish at shutdown."),
-  allowedHosts: nameList.describe(
-    "Host names accepted in the Host header besides loopback names and `server.host`; `*` accepts all.",
-  ),
-  allowedOrigins: nameList.describe("Origins of web pages that may call this host (CORS); `*` accepts all."),
-});
 
 const models = z.strictObject({
   default: z
@@ -122,6 +68,7 @@ const models = z.strictObject({
   aliases: z
     .record(z.string().min(1), z.string().min(1))
     .default({})
+    .meta(live)
     .describe("Other names for a model: name → model; `default` stands for `models.default`."),
   served: z
     .array(z.string().min(1))
@@ -146,56 +93,6 @@ const ai = z.strictObject({
     .default(0)
     .describe(
       "Port on 127.0.0.1 where `env.AI` of `wrangler dev --env local` finds this host (9700 in wrangler.toml); 0 opens none.",
-    ),
-});
-
-const pool = z.strictObject({
-  python: z.string().min(1).default("auto").describe("Python of the workers; `auto` is the one that the set-up made."),
-  blas: z
-    .string()
-    .min(1)
-    .default("auto")
-    .describe(
-      "BLAS library put in front of MLX's own on Linux: `auto` is the one that the set-up made, `none` keeps MLX's.",
-    ),
-  workers: z
-    .union([z.literal("auto"), z.int().min(1).max(64)])
-    .default("auto")
-    .describe(
-      "Python processes of each model that is loaded, each with the whole model. `auto`: one per core and 4 at most on CPU, one on Metal; never more than permits.",
-    ),
-  spares: z
-    .int()
-    .min(0)
-    .max(16)
-    .default(0)
-    .describe(
-      "Further Python processes that stand by with the model loaded: one takes the place of a lost worker at once, not after a start. Each needs a worker's memory.",
-    ),
-  permits: z.int().min(1).max(64).default(4).describe("Batches that may run at the same time in the whole pool."),
-  startTimeoutMs: durationMs(DAY_MS)
-    .default(60_000)
-    .describe("Time a worker has until its first vector; then it is killed and started again."),
-  batchTimeoutMs: durationMs(DAY_MS)
-    .default(30_000)
-    .describe("Time a worker has for one batch; then it is killed and started again."),
-  workerMemoryBytesMax: z
-    .union([z.literal("auto"), z.int().min(2 ** 20)])
-    .default("auto")
-    .describe(
-      "Memory of one worker (Linux); one that holds more after a minute of service is replaced, its successor first. `auto`: 80 % of the machine's, or of the container's limit, shared by the workers.",
-    ),
-  device: z
-    .enum(["auto", "cpu", "gpu"])
-    .default("auto")
-    .describe(
-      "Where MLX runs; `auto` is Metal on Apple silicon, else CPU. `gpu` on Linux needs the extra `cuda`: `npm run setup -- --cuda`.",
-    ),
-  pin: z
-    .enum(["auto", "on", "off"])
-    .default("auto")
-    .describe(
-      "Ties each worker to a core of its own (Linux), a few per cent faster. `auto`: where there is one for each.",
     ),
 });
 
@@ -225,17 +122,44 @@ const batch = z.strictObject({
 });
 
 const queue = z.strictObject({
-  inputsMax: z.int().min(1).max(10_000_000).default(8_192).describe("Inputs that may wait for one model; then 429."),
+  inputsMax: z
+    .int()
+    .min(1)
+    .max(10_000_000)
+    .default(8_192)
+    .meta(live)
+    .describe("Inputs that may wait for one model; then 429."),
   tokensMax: z
     .int()
     .min(1)
     .max(10_000_000_000)
     .default(2_000_000)
+    .meta(live)
     .describe("Tokens (estimated) that may wait for one model; then 429."),
+  bytesMax: z
+    .int()
+    .min(1_024)
+    .max(2 ** 40)
+    .default(256 * 2 ** 20)
+    .meta(live)
+    .describe("Bytes of the request bodies that are here at one time, read and not yet answered; then 429."),
+  tenants: z
+    .enum(["keys", "functions"])
+    .default("keys")
+    .meta(live)
+    .describe(
+      "Who shares the workers token for token: the API keys (all who have none are one), or, for those who have none, each function. What `server.tenantHeader` says goes before.",
+    ),
 });
 
 const limits = z.strictObject({
-  textsMax: z.int().min(1).max(100_000).default(100).describe("Texts of one `env.AI.run`. Workers AI allows 100."),
+  textsMax: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .default(100)
+    .meta(live)
+    .describe("Texts of one `env.AI.run`. Workers AI allows 100."),
   textBytesMax: z
     .int()
     .min(1)
@@ -245,12 +169,24 @@ const limits = z.strictObject({
 });
 
 const log = z.strictObject({
-  level: z.enum(logLevels).default("info").describe("Least severe lines that are written."),
+  level: z.enum(logLevels).default("info").meta(live).describe("Least severe lines that are written."),
   format: z.enum(["auto", "json", "pretty"]).default("auto").describe("`auto`: pretty on a terminal, else JSON lines."),
 });
 
+const metrics = z.strictObject({
+  host: z.string().min(1).default("127.0.0.1").describe("Address of that door."),
+  port: z
+    .int()
+    .min(0)
+    .max(65_535)
+    .default(0)
+    .describe(
+      "A port for `/metrics` alone, which then is nowhere else. 0: on the host's own port, for whoever has an API key, or for everybody where only this machine reaches it.",
+    ),
+});
+
 const root = z.strictObject({
-  server: server.prefault({}).describe("The HTTP server."),
+  server: serverSchema.prefault({}).describe("The HTTP server."),
   functions: z
     .strictObject({
       dir: z
@@ -260,6 +196,9 @@ const root = z.strictObject({
         .describe(
           "Folder of the functions: one file per route. Without this setting and without that folder, those that come with embedge.",
         ),
+      bulk: nameList
+        .meta(live)
+        .describe("Routes (`/api/reindex`) whose texts go behind all others, as with `x-embedge-priority: bulk`."),
     })
     .prefault({})
     .describe("What answers requests."),
@@ -271,11 +210,12 @@ const root = z.strictObject({
     ),
   models: models.prefault({}).describe("The models and their names."),
   ai: ai.prefault({}).describe("`env.AI` for functions that run under wrangler."),
-  pool: pool.prefault({}).describe("The Python workers."),
+  pool: poolSchema.prefault({}).describe("The Python workers."),
   batch: batch.prefault({}).describe("What one forward pass holds."),
   queue: queue.prefault({}).describe("What may wait before callers get 429."),
   limits: limits.prefault({}).describe("What one call may ask for."),
   log: log.prefault({}).describe("Log lines, on standard error."),
+  metrics: metrics.prefault({}).describe("Numbers for Prometheus."),
   vars: z
     .record(z.string().min(1), z.string())
     .default({})
@@ -294,4 +234,8 @@ export const configSchema: z.ZodType<Config> = root
   .refine(({ limits: { textsMax }, queue: { inputsMax } }) => textsMax <= inputsMax, {
     path: ["limits", "textsMax"],
     message: "must not be more than queue.inputsMax, or such a call could never be admitted.",
+  })
+  .refine(({ server: { bodyBytesMax }, queue: { bytesMax } }) => bodyBytesMax <= bytesMax, {
+    path: ["server", "bodyBytesMax"],
+    message: "must not be more than queue.bytesMax, or such a body could never be admitted.",
   });

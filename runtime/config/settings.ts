@@ -5,7 +5,7 @@ import { configSchema } from "./schema.ts";
 export interface Setting {
   /** Section and key, as in `server.port`. */
   readonly path: string;
-  readonly kind: "text" | "integer" | "auto_or_integer" | "choice" | "list" | "table";
+  readonly kind: "text" | "integer" | "auto_or_integer" | "switch" | "choice" | "list" | "table";
   /** In order: a short name where there is one, then the systematic one. */
   readonly envNames: readonly string[];
   readonly flags: readonly string[];
@@ -16,6 +16,8 @@ export interface Setting {
   readonly description: string;
   /** Its value is never printed. */
   readonly secret: boolean;
+  /** A change counts at once when the settings are read again, not from the next start on. */
+  readonly live: boolean;
 }
 
 /** The part of JSON Schema that zod writes for our settings. */
@@ -29,6 +31,7 @@ interface SchemaNode {
   readonly maximum?: number;
   readonly description?: string;
   readonly secret?: boolean;
+  readonly live?: boolean;
 }
 
 const shortNames: ReadonlyMap<string, string> = new Map([
@@ -37,6 +40,7 @@ const shortNames: ReadonlyMap<string, string> = new Map([
   ["models.default", "model"],
   ["pool.workers", "workers"],
   ["pool.permits", "permits"],
+  ["server.allowUnauthenticated", "insecure"],
 ]);
 
 /** JSON Schema 2020-12 of `embedge.toml`. */
@@ -80,6 +84,7 @@ function toSetting(path: string, node: SchemaNode): Setting {
     choices: node.enum ?? [],
     description: node.description ?? "",
     secret: node.secret ?? false,
+    live: node.live ?? false,
   };
 }
 
@@ -89,6 +94,8 @@ function kindOf(node: SchemaNode): Setting["kind"] {
   switch (node.type) {
     case "integer":
       return "integer";
+    case "boolean":
+      return "switch";
     case "array":
       return "list";
     case "object":
@@ -106,6 +113,8 @@ export function describeValue(setting: Setting): string {
       return range;
     case "auto_or_integer":
       return `"auto" or ${range}`;
+    case "switch":
+      return "true or false";
     case "choice":
       return `one of ${setting.choices.join(", ")}`;
     case "list":

@@ -54,7 +54,8 @@ export function readFlags(
     const next = args[index + 1];
     const ownsNext = arg.startsWith("-") && inlineText === undefined && next?.startsWith("--") === false;
     if (ownsNext) index += 1;
-    const text = ownsNext ? next : inlineText;
+    // A switch that is named is on.
+    const text = (ownsNext ? next : inlineText) ?? (setting?.kind === "switch" ? "true" : undefined);
     if (flag === FILE_FLAG && text !== undefined) {
       file = text;
     } else if (setting !== undefined && text !== undefined) {
@@ -124,6 +125,8 @@ function parseText(setting: Setting, text: string): unknown {
     case "integer":
     case "auto_or_integer":
       return /^-?\d+$/.test(text) ? Number(text) : text;
+    case "switch":
+      return text === "true" || (text === "false" ? false : text);
     case "list":
       return text === "" ? [] : text.split(",").map((item) => item.trim());
     case "table":

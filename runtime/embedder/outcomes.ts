@@ -1,4 +1,4 @@
-import { AppError } from "../errors.ts";
+import { AppError, deadlineExceeded } from "../errors.ts";
 import { BatchError, type BatchRequest } from "../pool/worker-pool.ts";
 import type { SchedulerCommand } from "../scheduler/events.ts";
 
@@ -18,10 +18,10 @@ export function refusalError(
   modelProblem: string | undefined,
 ): AppError {
   const { reason, retryAfterMs, inputIndex, phase } = command;
-  const param = inputIndex === undefined ? phase : `text[${inputIndex}]`;
+  if (phase !== undefined) return deadlineExceeded(phase);
   return new AppError(reason, {
     ...(reason === "model_unavailable" && modelProblem !== undefined && { message: modelProblem }),
-    ...(param === undefined ? {} : { param }),
+    ...(inputIndex !== undefined && { param: `text[${inputIndex}]` }),
     ...(retryAfterMs > 0 ? { retryAfterMs } : {}),
   });
 }

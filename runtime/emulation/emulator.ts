@@ -55,7 +55,7 @@ export function createEmulator({ clock, random, limits, log }: EmulatorOptions):
   async function send(call: FunctionCall): Promise<Response> {
     const target = await port.untilListening(WAIT_MS);
     if (target === undefined) throw new Error("workerd does not listen");
-    const { request, id } = call;
+    const { request, id, caller } = call;
     // The path that this wrangler knows.
     const url = TRIGGER_PATHS.includes(call.url.pathname)
       ? new URL(`${TRIGGER_PATHS[1]}${call.url.search}`, call.url)
@@ -72,7 +72,9 @@ export function createEmulator({ clock, random, limits, log }: EmulatorOptions):
       },
     });
     try {
-      return await forward(request, { target, agent, url, headers: { "x-request-id": id }, signal: stuck.signal });
+      const headers = { "x-request-id": id };
+      const without = caller?.ownHeaders ?? [];
+      return await forward(request, { target, agent, url, headers, without, signal: stuck.signal });
     } catch (error) {
       port.check();
       // Nothing was sent, so nothing can run twice.

@@ -4,6 +4,7 @@ import type { EmbedResult, ServedModel } from "../embedder/embedder.ts";
 import { encodeAnswer } from "../routing/ai-answer.ts";
 import type { AiRun } from "../routing/ai-binding.ts";
 import { listModels } from "../routing/ai-models.ts";
+import type { BodyBudget, BodyLease } from "../routing/body-budget.ts";
 import { readBoundedBody } from "../routing/body-limit.ts";
 import { toAppError } from "../routing/error-response.ts";
 import { upstreamCodeOf, upstreamErrorBody } from "../routing/upstream-error.ts";
@@ -17,6 +18,8 @@ export interface AiUpstreamOptions {
   /** Time of one run. */
   readonly requestTimeoutMs: number;
   readonly bodyBytesMax: number;
+  /** Room for the bodies of all requests together. */
+  readonly bodies?: BodyBudget | undefined;
   /** Told of each run, when its answer begins. */
   readonly onRun?: (record: UpstreamRecord) => void;
   /** Told once, when a run asks for an AI Gateway, which there is none here. */
@@ -53,8 +56,9 @@ export function createAiUpstream(options: AiUpstreamOptions): (request: Request)
     let embedded: EmbedResult | undefined;
     let error: AppError | undefined;
     let response: Response;
+    const lease = options.bodies?.open();
     try {
-      const { inputs } = await readRun(call.request, options.bodyBytesMax);
+      const { inputs } = await readRun(call.request, options.bodyBytesMax, lease);
       embedded = await options.embed({
         model: call.headers.get("cf-consn-model-id"),
         input: inputs,
@@ -65,6 +69,8 @@ export function createAiUpstream(options: AiUpstreamOptions): (request: Request)
     } catch (thrown) {
       error = toAppError(thrown, "internal_error");
       response = answerJson(upstreamErrorBody(error), upstreamCodeOf(error).httpStatus);
+    } finally {
+      lease?.release();
     }
     response.headers.set("cf-ai-req-id", id);
     options.onRun?.({ id, ms: options.clock.nowMs() - startedAtMs, error, embedded });
@@ -113,8 +119,12 @@ function readCall(request: Request): ServiceCall | AppError {
   return { url: inner, headers: innerHeaders, request };
 }
 
-async function readRun(request: Request, bodyBytesMax: number): Promise<{ readonly inputs: unknown }> {
-  const bytes = await readBoundedBody(request, bodyBytesMax);
+async function readRun(
+  request: Request,
+  bodyBytesMax: number,
+  lease: BodyLease | undefined,
+): Promise<{ readonly inputs: unknown }> {
+  const bytes = await readBoundedBody(request, bodyBytesMax, lease);
   try {
     const body: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
     return { inputs: Reflect.get(Object(body), "inputs") as unknown };

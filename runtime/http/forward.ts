@@ -9,6 +9,8 @@ export interface ForwardOptions {
   readonly url: URL;
   /** Set above the request's own. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Names of headers that stay here. */
+  readonly without?: readonly string[];
   /** Aborts it beside the request's own. */
   readonly signal: AbortSignal;
 }
@@ -36,7 +38,7 @@ const WHOLE_BYTES_MAX = 64 * 1024;
  * When the client goes away, the connection is reset: workerd takes a plain close for a client that still reads.
  */
 export async function forward(request: Request, options: ForwardOptions): Promise<Response> {
-  const { target, agent, url, headers } = options;
+  const { target, agent, url, headers, without = [] } = options;
   const body = await readBody(request);
   const signals = [request.signal, options.signal];
   for (const signal of signals) signal.throwIfAborted();
@@ -47,7 +49,7 @@ export async function forward(request: Request, options: ForwardOptions): Promis
       port: target.port,
       method: request.method,
       path: `${url.pathname}${url.search}`,
-      headers: { ...endToEnd(request.headers), host: url.host, ...headers },
+      headers: { ...endToEnd(request.headers, without), host: url.host, ...headers },
     });
     const leave = (event: Event): void => {
       reject((event.target as AbortSignal).reason);
@@ -125,6 +127,7 @@ function toBody(incoming: IncomingMessage, outgoing: ClientRequest): ReadableStr
   );
 }
 
-function endToEnd(headers: Headers): Record<string, string> {
-  return Object.fromEntries([...headers].filter(([name]) => !HOP_BY_HOP.includes(name)));
+function endToEnd(headers: Headers, without: readonly string[]): Record<string, string> {
+  const left = [...headers].filter(([name]) => !HOP_BY_HOP.includes(name) && !without.includes(name));
+  return Object.fromEntries(left);
 }

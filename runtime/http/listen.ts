@@ -5,6 +5,7 @@ import type { Clock } from "../clock.ts";
 import { AppError, type ErrorCode } from "../errors.ts";
 import { errorEnvelope, errorResponse } from "../routing/error-response.ts";
 import { allowHalfOpen } from "./half-open.ts";
+import { limitPipelining } from "./pipelining.ts";
 import { createNodeListener, withRequestId } from "./node-listener.ts";
 import { retireServer } from "./retire.ts";
 
@@ -19,13 +20,16 @@ export interface ListenOptions {
   readonly headersTimeoutMs: number;
   /** Time for the whole request, body included. */
   readonly bodyTimeoutMs: number;
-  readonly bodyBytesMax: number;
-  /** How long a client may take nothing of what is ready for it. Default 30 s. */
-  readonly writeTimeoutMs?: number;
+  /** Whether a body of this length, which its client asks about before it sends it, would be read now. */
+  readonly takesBody: (bytes: number) => boolean;
+  /** How long a client may take nothing of what is ready for it. */
+  readonly writeTimeoutMs: number;
   /** How long a connection may idle; longer than usual clients keep theirs, so that they close first. Default 65 s. */
   readonly keepAliveMs?: number;
   /** Connections at one time; those beyond are closed at once. */
   readonly connectionsMax?: number;
+  /** Told of each of those. */
+  readonly onConnectionDropped?: () => void;
   /** While true, each answer ends its connection. */
   readonly isDraining?: () => boolean;
   /** Told of what never reached the app, or failed behind it. */
@@ -84,8 +88,11 @@ export async function listen(
     requestTimeout: Math.max(options.bodyTimeoutMs, options.headersTimeoutMs),
     keepAliveTimeout: keepAliveMs,
     connectionsCheckingInterval: 1_000,
+    // Node's own refusal says nothing to the client.
+    requireHostHeader: false,
   });
   if (options.connectionsMax !== undefined) server.maxConnections = options.connectionsMax;
+  server.on("drop", () => options.onConnectionDropped?.());
   const open = trackResponses(server);
   allowHalfOpen(server, open, options.clock);
   const closed = new Promise<void>((resolve) => server.once("close", resolve));
@@ -103,13 +110,17 @@ export async function listen(
     isLast,
     onConnectionError: options.onConnectionError,
   });
-  server.on("request", (incoming, outgoing) => {
-    if (incoming.rawHeaders.length > 2 * HEADERS_MAX) refuse(outgoing, "headers_too_large");
-    else listener(incoming, outgoing);
-  });
+  server.on(
+    "request",
+    limitPipelining((incoming, outgoing) => {
+      if (incoming.rawHeaders.length > 2 * HEADERS_MAX) refuse(outgoing, "headers_too_large");
+      else if (incoming.headers.host === undefined && incoming.httpVersion === "1.1") refuse(outgoing, "invalid_host");
+      else listener(incoming, outgoing);
+    }),
+  );
   server.on("checkContinue", (incoming, outgoing) => {
-    // Too long by its own account: the answer is 413, and the client need not send it.
-    if (Number(incoming.headers["content-length"] ?? 0) <= options.bodyBytesMax) outgoing.writeContinue();
+    // The answer is 413 or 429, and the client need not send it.
+    if (options.takesBody(Number(incoming.headers["content-length"] ?? 0))) outgoing.writeContinue();
     server.emit("request", incoming, outgoing);
   });
   server.on("checkExpectation", (_, outgoing) => refuse(outgoing, "expectation_failed"));
@@ -122,24 +133,33 @@ export async function listen(
 
   await openPort(server, options);
   const { port } = server.address() as AddressInfo;
-  const close = async (graceMs: number): Promise<void> => {
-    server.close();
-    // Node counts a connection that never sent a request as busy.
-    for (const [socket, outgoing] of open) {
-      if (outgoing === undefined) socket.destroy();
-      // Its answer may have promised to keep the connection.
-      else outgoing.once("close", () => socket.destroySoon());
-    }
-    const timer = options.clock.setTimer(options.clock.nowMs() + graceMs, () => server.closeAllConnections());
-    await closed;
-    timer.clear();
-  };
   return {
     host: options.host,
     port,
     retire: () => (retiring ??= retireServer(server, { clock, keepAliveMs })),
-    close: (graceMs) => (closing ??= close(graceMs)),
+    close: (graceMs) => (closing ??= closeServer({ server, open, closed, clock }, graceMs)),
   };
+}
+
+interface Closing {
+  readonly server: Server;
+  readonly open: OpenConnections;
+  /** Resolves with the last connection. */
+  readonly closed: Promise<void>;
+  readonly clock: Clock;
+}
+
+async function closeServer({ server, open, closed, clock }: Closing, graceMs: number): Promise<void> {
+  server.close();
+  // Node counts a connection that never sent a request as busy.
+  for (const [socket, outgoing] of open) {
+    if (outgoing === undefined) socket.destroy();
+    // Its answer may have promised to keep the connection.
+    else outgoing.once("close", () => socket.destroySoon());
+  }
+  const timer = clock.setTimer(clock.nowMs() + graceMs, () => server.closeAllConnections());
+  await closed;
+  timer.clear();
 }
 
 async function openPort(server: Server, { host, port, fd }: ListenOptions): Promise<void> {
@@ -152,7 +172,9 @@ async function openPort(server: Server, { host, port, fd }: ListenOptions): Prom
 }
 
 /** Every open connection, with the response that it waits for. */
-function trackResponses(server: Server): ReadonlyMap<Socket, ServerResponse | undefined> {
+type OpenConnections = ReadonlyMap<Socket, ServerResponse | undefined>;
+
+function trackResponses(server: Server): OpenConnections {
   const open = new Map<Socket, ServerResponse | undefined>();
   server.on("connection", (socket) => {
     open.set(socket, undefined);

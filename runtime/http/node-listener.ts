@@ -11,8 +11,8 @@ import { sendResponse } from "./send-response.ts";
 export type NodeListener = (incoming: IncomingMessage, outgoing: ServerResponse) => void;
 
 export interface NodeListenerOptions {
-  /** How long a client may take nothing of what is ready for it. Default 30 s. */
-  readonly writeTimeoutMs?: number | undefined;
+  /** How long a client may take nothing of what is ready for it. */
+  readonly writeTimeoutMs: number;
   /** While true, each answer ends its connection. */
   readonly isLast?: (outgoing: ServerResponse) => boolean;
   /** Told of what never reached `fetch`, or failed behind it. */
@@ -24,12 +24,14 @@ export function createNodeListener(
   fetch: (request: Request) => Response | Promise<Response>,
   options: NodeListenerOptions,
 ): NodeListener {
+  const { writeTimeoutMs } = options;
   const report = (code: ErrorCode, cause: unknown): void => options.onConnectionError?.(new AppError(code, { cause }));
   const listener = getRequestListener(
     async (request, { outgoing }) => {
       await sendResponse(await fetch(request), outgoing as ServerResponse, {
-        writeTimeoutMs: options.writeTimeoutMs ?? 30_000,
+        writeTimeoutMs,
         isLast: options.isLast?.(outgoing as ServerResponse) === true,
+        onWriteTimeout: () => report("deadline_exceeded", undefined),
         onStreamError: (cause) => report("function_error", cause),
       });
       return RESPONSE_ALREADY_SENT;
@@ -52,7 +54,7 @@ export function createNodeListener(
     }
     report(problem.code, problem);
     const answer = withRequestId(errorResponse(problem));
-    void sendResponse(answer, outgoing, { writeTimeoutMs: 30_000, isLast: false, onStreamError: () => {} });
+    void sendResponse(answer, outgoing, { writeTimeoutMs, isLast: false, onStreamError: () => {} });
   };
 }
 

@@ -37,13 +37,15 @@ export interface OperationsSources {
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
 }
 
+export const METRICS_PATH = "/metrics";
+
 /** By path: `/healthz`, the process answers; `/readyz`, a worker can serve; `/metrics`, numbers for Prometheus. */
 export function createOperations(sources: OperationsSources): ReadonlyMap<string, () => Promise<Response>> {
   return new Map([
     ["/healthz", async () => answer(JSON.stringify({ status: "ok" }), "application/json")],
     ["/readyz", async () => readyz(sources.readiness())],
     [
-      "/metrics",
+      METRICS_PATH,
       async () => {
         const { contentType, text } = await sources.metrics();
         return answer(text, contentType);

@@ -8,6 +8,8 @@ export interface SendOptions {
   readonly writeTimeoutMs: number;
   /** Ends the connection after this answer. */
   readonly isLast: boolean;
+  /** Told when the connection ends because of it. */
+  readonly onWriteTimeout?: () => void;
   /** Told when the function's stream fails while it is sent. */
   readonly onStreamError: (cause: unknown) => void;
 }
@@ -27,7 +29,9 @@ export async function sendResponse(response: Response, outgoing: ServerResponse,
   const headers = toNodeHeaders(response.headers, options.isLast);
   outgoing.setTimeout(options.writeTimeoutMs, () => {
     // Nothing to write: it is the function that is slow, not the client.
-    if (outgoing.writableLength > 0) outgoing.destroy();
+    if (outgoing.writableLength === 0 || outgoing.destroyed) return;
+    options.onWriteTimeout?.();
+    outgoing.destroy();
   });
   const reader = response.body?.getReader();
   if (reader === undefined) {

@@ -25,6 +25,8 @@ export interface Metrics {
   modelMoved(model: string, outcome: string): void;
   /** `reason` is one of the pool's fixed words. */
   workerLost(reason: string): void;
+  /** A connection over the maximum was closed unheard. */
+  connectionDropped(): void;
   /** Prometheus text. */
   read(): Promise<{ readonly contentType: string; readonly text: string }>;
 }
@@ -82,6 +84,11 @@ export function createMetrics(sources: MetricSources): Metrics {
     labelNames: ["reason"],
     registers,
   });
+  const dropped = new Counter({
+    name: "embedding_connections_dropped_total",
+    help: "Connections over server.connectionsMax, which were closed unheard.",
+    registers,
+  });
   addGauges(registers, sources);
 
   return {
@@ -96,6 +103,7 @@ export function createMetrics(sources: MetricSources): Metrics {
     },
     rejected: (code) => rejections.inc({ code }),
     ...createModelMetrics(registers, sources),
+    connectionDropped: () => dropped.inc(),
     workerLost: (reason) => losses.inc({ reason }),
     read: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
   };

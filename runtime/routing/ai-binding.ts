@@ -1,6 +1,7 @@
 import type { AiBinding, AiEmbedding, AiModel, AiOptions, AiTextInput } from "../../functions/_types.ts";
 import type { EmbedCall, Embedder, EmbedResult } from "../embedder/embedder.ts";
 import { AppError } from "../errors.ts";
+import type { Caller } from "./caller.ts";
 import { toAnswer } from "./ai-answer.ts";
 import { listModels } from "./ai-models.ts";
 import type { AiScope } from "./ai-scope.ts";
@@ -24,18 +25,25 @@ export interface AiRun {
   readonly input: unknown;
   readonly deadlineAtMs: number;
   readonly signal: AbortSignal;
+  readonly caller?: Caller | undefined;
 }
 
 /** Checks what is asked and embeds it. Rejects with an AppError. */
 export async function embedForAi(
   embedder: Embedder,
-  { model, input, deadlineAtMs, signal }: AiRun,
+  { model, input, deadlineAtMs, signal, caller = {} }: AiRun,
   { textsMax }: AiLimits,
 ): Promise<EmbedResult> {
+  let giveBack = (): void => {};
   try {
-    return await embedder.embed({ ...readCall(model, input, textsMax), deadlineAtMs, signal });
+    const call = readCall(model, input, textsMax);
+    const { tenant, priority, allowance } = caller;
+    giveBack = allowance?.take(call.texts.length) ?? giveBack;
+    return await embedder.embed({ ...call, deadlineAtMs, signal, tenant, priority });
   } catch (thrown) {
     throw toAppError(thrown, "internal_error");
+  } finally {
+    giveBack();
   }
 }
 
@@ -72,6 +80,7 @@ class Ai implements AiBinding {
         model,
         input,
         deadlineAtMs: this.#scope.deadlineAtMs(),
+        caller: this.#scope.caller,
         signal: signal === undefined ? this.#scope.signal : AbortSignal.any([this.#scope.signal, signal]),
       };
       const result = await embedForAi(this.#embedder, run, this.#limits);

@@ -51,8 +51,18 @@ export function errorResponse(error: AppError, moreFields: Readonly<Record<strin
     headers.set("retry-after", String(Math.ceil(waitMs / 1_000)));
     headers.set("retry-after-ms", String(Math.ceil(waitMs)));
   }
+  if (error.code === "invalid_api_key") headers.set("www-authenticate", "Bearer");
   if (CLOSING.includes(error.code)) headers.set("connection", "close");
   return Response.json({ ...errorEnvelope(error), ...moreFields }, { status, headers });
+}
+
+/** By which a function names the failure that it answers itself, for log and metrics. */
+const CODE_HEADER = "x-embedge-code";
+
+/** The failure that a function's own answer tells of; undefined where it names none of the catalogue. */
+export function refusalIn({ status, headers }: Response): AppError | undefined {
+  const code = status < 400 ? null : headers.get(CODE_HEADER);
+  return code !== null && Object.hasOwn(errorCatalogue, code) ? new AppError(code as ErrorCode) : undefined;
 }
 
 export interface ErrorEnvelope {

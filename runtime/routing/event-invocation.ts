@@ -1,6 +1,6 @@
 import type { Env, EventContext } from "../../functions/_types.ts";
 import type { Clock } from "../clock.ts";
-import { AppError } from "../errors.ts";
+import { AppError, deadlineExceeded } from "../errors.ts";
 import type { AiScope } from "./ai-scope.ts";
 import { createBackgroundWork } from "./background-work.ts";
 import type { InvokerOptions } from "./invocation.ts";
@@ -54,7 +54,7 @@ export function createEventInvoker(options: EventInvokerOptions): EventInvoker {
       passThroughOnException() {},
     };
     const timer = clock.setTimer(clock.nowMs() + options.eventTimeoutMs, () => {
-      controller.abort(new AppError("deadline_exceeded", { param: "in_flight" }));
+      controller.abort(deadlineExceeded("in_flight"));
     });
     const aborted = new Promise<never>((_, reject) => {
       signal.addEventListener("abort", () => reject(signal.reason), { once: true });

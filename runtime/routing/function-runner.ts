@@ -1,5 +1,7 @@
 import { AppError } from "../errors.ts";
+import type { BodyBudget } from "./body-budget.ts";
 import { readBoundedBody } from "./body-limit.ts";
+import type { Caller } from "./caller.ts";
 import { errorResponse, toAppError } from "./error-response.ts";
 import type { InvocationResult, Invoker } from "./invocation.ts";
 import { ANY_METHOD, refuseMethod } from "./methods.ts";
@@ -15,6 +17,8 @@ export interface FunctionCall {
   readonly arrivedAtMs: number;
   /** The Worker that is meant, where it is not for the URL to choose. */
   readonly worker?: string | undefined;
+  /** Undefined: nobody in particular. */
+  readonly caller?: Caller | undefined;
 }
 
 export interface FunctionResult extends Pick<InvocationResult, "response" | "error"> {
@@ -35,13 +39,19 @@ export interface FunctionRunner {
 export interface FunctionRunnerOptions {
   readonly routes: Pick<RouteTable, "match">;
   readonly invoker: Pick<Invoker, "invoke">;
+  /** Read at each request, since it may change. */
   readonly bodyBytesMax: number;
+  /** Room for the bodies of all requests together; without it, each has as much as `bodyBytesMax`. */
+  readonly bodies?: BodyBudget | undefined;
+  /** The caller as one of this route. */
+  readonly callerOf?: (caller: Caller, route: string) => Caller;
 }
 
 /** Runs functions in this process: route → method → body → handler. */
-export function createFunctionRunner({ routes, invoker, bodyBytesMax }: FunctionRunnerOptions): FunctionRunner {
+export function createFunctionRunner(options: FunctionRunnerOptions): FunctionRunner {
+  const { routes, invoker, bodies, callerOf = (caller: Caller) => caller } = options;
   return {
-    async run({ id, request, url, arrivedAtMs }) {
+    async run({ id, request, url, arrivedAtMs, caller = {} }) {
       const match = routes.match(url.pathname);
       if (match === undefined) return failed(new AppError("not_found"), undefined);
       const { pattern, methods, limits, handler } = match.route;
@@ -49,25 +59,28 @@ export function createFunctionRunner({ routes, invoker, bodyBytesMax }: Function
       const refusal = refuseMethod(request.method, methods ?? [...ANY_METHOD, "OPTIONS"]);
       if (refusal !== undefined) return { response: refusal, error: undefined, embedded: undefined, route: pattern };
       if (handler instanceof AppError) return failed(handler, pattern);
-      let body: Uint8Array<ArrayBuffer> | undefined;
+      // Held until the answer begins: the texts that wait in the queue are this body.
+      const lease = bodies?.open();
       try {
-        body = await readBoundedBody(request, Math.min(limits.bodyBytesMax ?? bodyBytesMax, bodyBytesMax));
+        const bodyBytesMax = Math.min(limits.bodyBytesMax ?? options.bodyBytesMax, options.bodyBytesMax);
+        const body = await readBoundedBody(request, bodyBytesMax, lease);
+        const result = await invoker.invoke({
+          id,
+          handler,
+          params: match.params,
+          request,
+          url: url.href,
+          body,
+          arrivedAtMs,
+          timeoutMs: limits.timeoutMs,
+          caller: callerOf(caller, pattern),
+        });
+        return { ...result, route: pattern };
       } catch (thrown) {
         return failed(toAppError(thrown, "internal_error"), pattern);
+      } finally {
+        lease?.release();
       }
-      const { params } = match;
-      const { timeoutMs } = limits;
-      const result = await invoker.invoke({
-        id,
-        handler,
-        params,
-        request,
-        url: url.href,
-        body,
-        arrivedAtMs,
-        timeoutMs,
-      });
-      return { ...result, route: pattern };
     },
   };
 }

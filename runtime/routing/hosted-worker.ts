@@ -4,6 +4,8 @@ import type { Env } from "../../functions/_types.ts";
 import type { Clock } from "../clock.ts";
 import { AppError } from "../errors.ts";
 import type { AiScope } from "./ai-scope.ts";
+import type { BodyBudget } from "./body-budget.ts";
+import { callerOfRoute, type CallerRules } from "./caller.ts";
 import { checkCrons, type CronEvent } from "./crons.ts";
 import { errorResponse } from "./error-response.ts";
 import type { EventInvoker } from "./event-invocation.ts";
@@ -56,7 +58,11 @@ export interface WorkerLoader {
   readonly loadTimeoutMs: number;
   readonly invoker: Pick<Invoker, "invoke">;
   readonly events: Pick<EventInvoker, "invokeEvent">;
+  /** Read at each request, since it may change. */
   readonly bodyBytesMax: number;
+  readonly bodies?: BodyBudget | undefined;
+  /** Read at each request, since they may change. */
+  readonly callerRules: CallerRules;
   readonly createEnv: (bindings: Readonly<Record<string, unknown>>, ai: string, scope: AiScope) => Env;
   readonly openLocal: OpenLocalBindings;
   /** Told of an event whose handler failed, and of bindings that cannot be had. */
@@ -95,7 +101,11 @@ export async function loadWorker(options: WorkerOptions, loader: WorkerLoader): 
   const runner = createFunctionRunner({
     routes: code,
     invoker: { invoke: (invocation) => invokeBound(invocation, { bindings, createEnv, invoker: loader.invoker }) },
-    bodyBytesMax: loader.bodyBytesMax,
+    get bodyBytesMax() {
+      return loader.bodyBytesMax;
+    },
+    bodies: loader.bodies,
+    callerOf: (caller, route) => callerOfRoute(caller, { worker: name, route }, loader.callerRules),
   });
   return {
     name,

@@ -1,8 +1,9 @@
 import type { Env, ExecutionContext, Handler } from "../../functions/_types.ts";
 import type { Clock } from "../clock.ts";
 import type { EmbedResult } from "../embedder/embedder.ts";
-import { AppError } from "../errors.ts";
+import { AppError, deadlineExceeded } from "../errors.ts";
 import type { AiScope } from "./ai-scope.ts";
+import type { Caller } from "./caller.ts";
 import { createBackgroundWork } from "./background-work.ts";
 import { errorResponse, toAppError } from "./error-response.ts";
 
@@ -49,6 +50,7 @@ export interface Invocation {
   readonly arrivedAtMs: number;
   /** The function's own limit, in place of `requestTimeoutMs`; no request may ask for more. */
   readonly timeoutMs?: number | undefined;
+  readonly caller?: Caller | undefined;
 }
 
 /** What came of it. */
@@ -109,13 +111,14 @@ export function createInvoker(options: InvokerOptions): Invoker {
       controller.signal.throwIfAborted();
       running.add(controller);
       timer = clock.setTimer(deadlineAtMs + DEADLINE_GRACE_MS, () => {
-        controller.abort(new AppError("deadline_exceeded", { param: "in_flight" }));
+        controller.abort(deadlineExceeded("in_flight"));
       });
       const scope = {
         id,
         // What goes on after the answer has a deadline of its own.
         deadlineAtMs: () => (isOver ? clock.nowMs() + options.requestTimeoutMs : deadlineAtMs),
         signal: controller.signal,
+        caller: invocation.caller,
         embedded(result: EmbedResult) {
           if (!isOver) tally = addTo(tally, result);
           options.onEmbedded?.(result);
@@ -178,10 +181,12 @@ function followClient(client: AbortSignal, controller: AbortController): void {
 }
 
 /** A Request of the platform's own class, which the handler may clone and copy; a server's look-alike may not bear that. */
-function toRequest({ request, url, body }: Invocation, signal: AbortSignal): Request {
+function toRequest({ request, url, body, caller }: Invocation, signal: AbortSignal): Request {
   // HEAD is GET whose answer is not sent, which functions need not know.
   const method = request.method === "HEAD" ? "GET" : request.method;
-  return new Request(url, { method, headers: request.headers, signal, ...(body !== undefined && { body }) });
+  const headers = caller?.ownHeaders === undefined ? request.headers : new Headers(request.headers);
+  for (const name of caller?.ownHeaders ?? []) headers.delete(name);
+  return new Request(url, { method, headers, signal, ...(body !== undefined && { body }) });
 }
 
 async function unlessAborted(answer: Promise<unknown>, signal: AbortSignal): Promise<unknown> {

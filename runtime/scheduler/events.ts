@@ -52,8 +52,11 @@ export type RejectReason =
   /** Its model alone needs more memory than models may have. */
   | "model_too_large";
 
-/** Where a call was when its deadline passed; `loading`: it waited for its model. */
-export type DeadlinePhase = "queued" | "loading" | "in_flight";
+/**
+ * Where a call was when its deadline passed; `loading`: it waited for its model; `batched`: nothing of it runs yet, but it
+ * stands in a worker behind another batch.
+ */
+export type DeadlinePhase = "queued" | "loading" | "batched" | "in_flight";
 
 /** What a ready worker holds. */
 interface WorkerModel {

@@ -1,4 +1,4 @@
-import type { Input } from "./input-list.ts";
+import type { Input, LiveCall } from "./input-list.ts";
 import type { BatchId, WorkerId } from "./events.ts";
 
 /** A timer may be late by this without anything being wrong. */
@@ -28,6 +28,14 @@ export class Flights {
 
   get count(): number {
     return this.#flights.size;
+  }
+
+  /** Whether a worker has come to a batch with an input of this call. */
+  runs(call: LiveCall): boolean {
+    for (const { runningFromMs, inputs } of this.#flights.values()) {
+      if (runningFromMs !== undefined && inputs.some((input) => input.call === call)) return true;
+    }
+    return false;
   }
 
   /** A worker runs its batches in the order they came. */

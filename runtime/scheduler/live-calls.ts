@@ -1,6 +1,7 @@
 import type { Input, LiveCall } from "./input-list.ts";
 import { Deadlines } from "./deadlines.ts";
 import type { CallId, DeadlinePhase, SchedulerSnapshot } from "./events.ts";
+import type { Flights } from "./flights.ts";
 
 /** The calls that have not settled, and where their inputs are: what is neither flying nor done waits in the queue. */
 export class LiveCalls {
@@ -69,6 +70,7 @@ export class LiveCalls {
 }
 
 /** Where a call is. */
-export function phaseOf(call: LiveCall): DeadlinePhase {
-  return call.flying + call.done > 0 ? "in_flight" : "queued";
+export function phaseOf(call: LiveCall, flights: Pick<Flights, "runs">): DeadlinePhase {
+  if (call.flying + call.done === 0) return "queued";
+  return call.done > 0 || flights.runs(call) ? "in_flight" : "batched";
 }

@@ -195,7 +195,8 @@ class QueueScheduler implements Scheduler {
     for (;;) {
       const call = this.#calls.firstToExpire();
       if (call === undefined || call.deadlineAtMs > atMs) return;
-      this.#reject(call, "deadline_exceeded", { phase: this.#residency.isComing(call) ? "loading" : phaseOf(call) });
+      const phase = this.#residency.isComing(call) ? "loading" : phaseOf(call, this.#flights);
+      this.#reject(call, "deadline_exceeded", { phase });
     }
   }
 
@@ -238,7 +239,7 @@ class QueueScheduler implements Scheduler {
       }
       const hopeless = hopelessCalls(lane, cut, atMs);
       if (hopeless.size === 0) this.#start(worker, cut, atMs);
-      for (const call of hopeless) this.#reject(call, "deadline_exceeded", { phase: phaseOf(call) });
+      for (const call of hopeless) this.#reject(call, "deadline_exceeded", { phase: phaseOf(call, this.#flights) });
     }
   }
 

@@ -1,6 +1,7 @@
+import { execFileSync } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -96,12 +97,109 @@ test("the host lives on when nobody reads its output (C15)", async () => {
   expect(await (await fetch(`${url}/readyz`)).json()).toMatchObject({ status: "ready" });
 });
 
-test("SIGHUP without a terminal is no reason to end (C14)", async () => {
-  await using served = serveWithFakeWorkers();
-  await served.untilSaid("ready on");
-  served.child.kill("SIGHUP");
-  await served.untilSaid("restart to change them");
-  expect((await served.post("still here")).status).toBe(200);
+test("SIGHUP reads the settings again, and a wrong file leaves everything as it was (C14)", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "embedge-settings-"));
+  const file = join(folder, "embedge.toml");
+  writeFileSync(file, "");
+  try {
+    await using served = serveWithFakeWorkers({}, ["--config", file]);
+    const said = await served.untilSaid("ready on");
+    expect(said).not.toContain("SIGHUP");
+    writeFileSync(
+      file,
+      "[queue]\ninputsMax = 7\n[pool]\npermits = 1\n[server]\nport = 1\nbodyTimeoutMs = 9000\n[limits]\ntextsMax = 7\n",
+    );
+    served.child.kill("SIGHUP");
+    const again = await served.untilSaid("Only a restart changes");
+    expect(again).toContain("Changed now: pool.permits, queue.inputsMax, limits.textsMax.");
+    expect(again).toContain("Only a restart changes: server.bodyTimeoutMs.");
+    writeFileSync(file, "[queue]\ninputsMax = 8\ninputMax = 9\n");
+    served.child.kill("SIGHUP");
+    await until("it says what is wrong", () => served.logged().includes("nothing has changed"));
+    expect(served.logged()).toContain("queue.inputMax: no such setting; the nearest is queue.inputsMax.");
+    const eight = await fetch(`${await served.url()}/api/v1/embed`, {
+      method: "POST",
+      body: JSON.stringify({ texts: Array.from({ length: 8 }, () => "text") }),
+      headers: { "content-type": "application/json" },
+    });
+    expect(eight.status).toBe(429);
+    expect((await served.post("still here")).status).toBe(200);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("fewer permits by SIGHUP under load: every request is answered (Q22)", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "embedge-settings-"));
+  const file = join(folder, "embedge.toml");
+  writeFileSync(file, "");
+  try {
+    await using served = serveWithFakeWorkers({}, ["--config", file]);
+    await served.untilSaid("ready on");
+    const answers = Array.from({ length: 40 }, () => served.post("fault:hold:50"));
+    await until("some run", async () => (await served.batchesStarted()) > 0);
+    for (const permits of [1, 3, 2]) {
+      const before = served.said().split("Changed now: pool.permits").length;
+      writeFileSync(file, `[pool]\npermits = ${permits}\n`);
+      served.child.kill("SIGHUP");
+      await until("it has changed", () => served.said().split("Changed now: pool.permits").length > before);
+    }
+    const statuses = (await Promise.all(answers)).map(({ status }) => status);
+    expect(statuses).toEqual(Array.from({ length: 40 }, () => 200));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("another address without an API key: 78, with what to do; --insecure allows it (S03)", async () => {
+  await using closed = serveWithFakeWorkers({}, ["--host", "0.0.0.0"]);
+  expect(await closed.exited).toEqual([78, null]);
+  expect(closed.logged()).toContain("there is no API key");
+  expect(closed.workerPids()).toEqual([]);
+  await using open = serveWithFakeWorkers({}, ["--host", "0.0.0.0", "--insecure"]);
+  await open.untilSaid("ready on");
+  expect((await open.post("hello")).status).toBe(200);
+  expect((await fetch(`${await open.url()}/metrics`)).status).toBe(404);
+});
+
+test("a key made by the command opens a host that others reach; it stands in no log, file or process (S12, S14)", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "embedge-keys-"));
+  const keysFile = join(folder, "keys.toml");
+  const cli = (...args: string[]): string =>
+    execFileSync(process.execPath, ["runtime/cli.ts", "keys", ...args, "--server-keys-file", keysFile], {
+      encoding: "utf8",
+    });
+  try {
+    const [key = ""] = cli("add", "alice", "--requests-per-minute", "1000").split("\n");
+    expect(key).toMatch(/^embedge-[\w-]{43}$/);
+    expect(readFileSync(keysFile, "utf8")).not.toContain(key);
+    expect(statSync(keysFile).mode & 0o777).toBe(0o600);
+    expect(cli("list")).toBe("alice  1000 requests a minute\n");
+    const flags = ["--host", "0.0.0.0", "--server-keys-file", keysFile, "--log-level", "trace", "--log-format", "json"];
+    await using served = serveWithFakeWorkers({}, flags);
+    await served.untilSaid("ready on");
+    const url = (await served.url()).replace("0.0.0.0", "127.0.0.1");
+    const post = (authorization: string): Promise<Response> =>
+      fetch(`${url}/api/v1/embed`, {
+        method: "POST",
+        body: '{"texts":["hello"]}',
+        headers: { authorization, "content-type": "application/json" },
+      });
+    expect((await post(`Bearer ${key}`)).status).toBe(200);
+    const refused = await post(`Bearer ${key}x`);
+    expect(refused.status).toBe(401);
+    expect(await refused.text()).not.toContain(key);
+    const metrics = await (await fetch(`${url}/metrics`, { headers: { "x-api-key": key } })).text();
+    const pids = process.platform === "linux" ? served.workerPids() : [];
+    const environments = pids.map((pid) => readFileSync(`/proc/${pid}/environ`, "utf8"));
+    for (const text of [metrics, served.logged(), served.said(), ...environments]) expect(text).not.toContain(key);
+    expect(cli("rm", "alice")).toContain("is gone");
+    served.child.kill("SIGHUP");
+    await until("it refuses to be open to all", () => served.logged().includes("nothing has changed"));
+    expect((await post(`Bearer ${key}`)).status).toBe(200);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("a rejection that a function leaves behind is told, and the host lives on (F05)", async () => {

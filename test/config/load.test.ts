@@ -54,7 +54,7 @@ describe("where a value comes from", () => {
 
   test("every setting has a systematic flag and variable beside the short one", () => {
     const { config } = load(["--queue-inputs-max=500"], { EMBEDGE_QUEUE_TOKENS_MAX: "1000", EMBEDGE_SERVER_PORT: "0" });
-    expect([config.queue, config.server.port]).toEqual([{ inputsMax: 500, tokensMax: 1_000 }, 0]);
+    expect([config.queue, config.server.port]).toMatchObject([{ inputsMax: 500, tokensMax: 1_000 }, 0]);
   });
 
   test("the short variable beats the systematic one", () => {
@@ -64,6 +64,19 @@ describe("where a value comes from", () => {
 
   test("the last of two equal flags counts", () => {
     expect(load(["--port", "1", "--port", "2"]).config.server.port).toBe(2);
+  });
+
+  test("a switch that is named is on; else it is true or false", () => {
+    const isOn = (...args: string[]): boolean => load(args).config.server.allowUnauthenticated;
+    expect([isOn(), isOn("--insecure"), isOn("--insecure", "--port", "1"), isOn("--insecure=false")]).toEqual([
+      false,
+      true,
+      true,
+      false,
+    ]);
+    expect(() => load([], { EMBEDGE_INSECURE: "maybe" })).toThrow(
+      'EMBEDGE_INSECURE: must be true or false, not "maybe".',
+    );
   });
 
   test("lists come with commas, tables as JSON", () => {

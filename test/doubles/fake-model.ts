@@ -44,8 +44,8 @@ export function makeFakeModel(script: FakeWorkerScript = {}): FakeModel {
   };
 }
 
-/** As much of a model as the host looks at, and the fake worker's script. */
-function writeModel(folder: string, script: FakeWorkerScript): void {
+/** As much of a model as the host looks at, and the script of a fake worker. */
+export function writeModel(folder: string, script: FakeWorkerScript = {}): void {
   for (const name of ["config.json", "tokenizer.json"]) writeFileSync(path.join(folder, name), "{}");
   const header = Buffer.from("{}");
   const length = Buffer.alloc(8);

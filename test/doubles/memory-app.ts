@@ -1,8 +1,9 @@
 import type { Handler } from "../../functions/_types.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import type { Embedder } from "../../runtime/embedder/embedder.ts";
-import { type AppOptions, createApp } from "../../runtime/http/app.ts";
+import { type AppDoors, type AppOptions, createApp } from "../../runtime/http/app.ts";
 import { bindAi } from "../../runtime/routing/ai-binding.ts";
+import type { BodyBudget } from "../../runtime/routing/body-budget.ts";
 import { createFunctionRunner } from "../../runtime/routing/function-runner.ts";
 import { createInvoker, type InvokerOptions } from "../../runtime/routing/invocation.ts";
 import { createRouteTable, type Route } from "../../runtime/routing/route-table.ts";
@@ -13,7 +14,10 @@ export interface MemoryAppOptions {
   readonly embedder?: Embedder;
   /** What functions find in `env` beside `AI`. */
   readonly vars?: Readonly<Record<string, unknown>>;
-  readonly app?: Partial<AppOptions> & { readonly bodyBytesMax?: number };
+  readonly app?: Partial<Omit<AppOptions, "doors"> & AppDoors> & { readonly bodyBytesMax?: number };
+  readonly bodies?: BodyBudget;
+  /** Of one `env.AI.run`. */
+  readonly textsMax?: number;
   readonly invoker?: Partial<InvokerOptions>;
 }
 
@@ -23,7 +27,7 @@ export function createMemoryApp(options: MemoryAppOptions = {}): ReturnType<type
   const embedder = options.embedder ?? createMemoryEmbedder();
   const invoker = createInvoker({
     clock,
-    createEnv: (scope) => ({ ...options.vars, AI: bindAi(embedder, scope, { textsMax: 100 }) }),
+    createEnv: (scope) => ({ ...options.vars, AI: bindAi(embedder, scope, { textsMax: options.textsMax ?? 100 }) }),
     requestTimeoutMs: 30_000,
     requestTimeoutMsMax: 600_000,
     waitUntilMs: 30_000,
@@ -34,14 +38,14 @@ export function createMemoryApp(options: MemoryAppOptions = {}): ReturnType<type
       routes: createRouteTable(options.routes ?? []),
       invoker,
       bodyBytesMax: options.app?.bodyBytesMax ?? 1_000_000,
+      bodies: options.bodies,
     }),
     operations: {
       readiness: () => ({ ready: true, workersReady: 2, workersWanted: 2 }),
       metrics: async () => ({ contentType: "text/plain; version=0.0.4", text: "up 1\n" }),
     },
     clock,
-    allowedHosts: [],
-    allowedOrigins: [],
+    doors: { allowedHosts: [], allowedOrigins: [], ...options.app },
     ...options.app,
   });
 }

@@ -21,7 +21,8 @@ export function memoryServers(): (routes: readonly Route[], options?: Partial<Li
       clock: systemClock,
       headersTimeoutMs: 10_000,
       bodyTimeoutMs: 30_000,
-      bodyBytesMax: BODY_BYTES_MAX,
+      writeTimeoutMs: 30_000,
+      takesBody: (bytes) => bytes <= BODY_BYTES_MAX,
       ...options,
     });
     opened.push(listener);

@@ -28,7 +28,8 @@ beforeAll(async () => {
     clock: systemClock,
     headersTimeoutMs: 10_000,
     bodyTimeoutMs: 30_000,
-    bodyBytesMax: 1_000_000,
+    takesBody: () => true,
+    writeTimeoutMs: 30_000,
   });
   client = new OpenAI({ baseURL: `http://127.0.0.1:${listener.port}/v1`, apiKey: "none" });
 });

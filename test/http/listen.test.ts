@@ -32,39 +32,6 @@ describe("a request on a socket", () => {
     expect([globalThis.Request, globalThis.Response]).toEqual(before);
   });
 
-  test("by HTTP/1.0 gets a length, never chunks, and the end (H29)", async () => {
-    const { port } = await serve([routeTo("/x", () => new Response("old"))]);
-    const text = await (await connectRaw(port, "GET /x HTTP/1.0\r\n\r\n")).closed();
-    expect(text).toMatch(/content-length: 3\r\n/i);
-    expect(text).not.toMatch(/transfer-encoding/i);
-    expect(text).toMatch(/old$/);
-  });
-
-  test("by HEAD gets the headers alone (H30)", async () => {
-    const { port } = await serve([]);
-    const client = await connectRaw(port, `HEAD /healthz HTTP/1.1\r\n${HOST}Connection: close\r\n\r\n`);
-    const text = await client.closed();
-    expect(text).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
-    expect(text).toMatch(/content-length: 15\r\n/i);
-    expect(text).toMatch(/\r\n\r\n$/);
-  });
-
-  test("after request in one packet is answered in order (H37)", async () => {
-    const first = Promise.withResolvers<Response>();
-    const routes = [
-      routeTo("/1", () => first.promise),
-      routeTo("/2", () => new Response("<2>")),
-      routeTo("/3", () => new Response("<3>")),
-    ];
-    const { port } = await serve(routes);
-    const get = (path: string): string => `GET ${path} HTTP/1.1\r\n${HOST}\r\n`;
-    const client = await connectRaw(port, get("/1") + get("/2") + get("/3"));
-    first.resolve(new Response("<1>"));
-    const text = await client.until(/<3>/);
-    expect(text.match(/<\d>/g)).toEqual(["<1>", "<2>", "<3>"]);
-    client.socket.destroy();
-  });
-
   test("whose client closes its sending half is answered (H12)", async () => {
     const late = Promise.withResolvers<Response>();
     const { port } = await serve([routeTo("/late", () => late.promise)]);
@@ -77,6 +44,15 @@ describe("a request on a socket", () => {
 });
 
 describe("opening and closing", () => {
+  test("connections over the maximum are closed at once, and counted (H39)", async () => {
+    let dropped = 0;
+    const { port } = await serve([], { connectionsMax: 1, onConnectionDropped: () => (dropped += 1) });
+    const first = await connectRaw(port);
+    expect(await (await connectRaw(port)).closed()).toBe("");
+    expect(dropped).toBe(1);
+    first.socket.destroy();
+  });
+
   test("a port in use is an error that says so (C09)", async () => {
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");

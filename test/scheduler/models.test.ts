@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { cutFromHead } from "../../runtime/scheduler/batch-policy.ts";
 import type { Scheduler, SchedulerEvent, SchedulerLimits } from "../../runtime/scheduler/events.ts";
-import { at, createTestScheduler, inWords, play } from "./script.ts";
+import { createScheduler } from "../../runtime/scheduler/scheduler.ts";
+import { at, createTestScheduler, inWords, play, smallLimits } from "./script.ts";
 
 /** Each model takes 100 of 250 bytes, so that two fit; "huge" never does. */
 const models = {
@@ -208,6 +210,27 @@ describe("several models on one pool", () => {
       ],
       { flightsMax: 2, queueInputsMax: 20 },
     );
+  });
+
+  test("that number may change while they run: fewer let what runs end, more start what waits (Q22)", () => {
+    let flightsMax = 2;
+    const limits = {
+      ...smallLimits,
+      get flightsMax() {
+        return flightsMax;
+      },
+    };
+    const scheduler = createScheduler(limits, cutFromHead, () => 0.5);
+    for (const model of ["a", "b"]) scheduler.handle(at(0).ready(`${model}1`, 2, { model }));
+    for (const [id, model] of ["a", "b", "a", "b"].entries())
+      scheduler.handle(at(1).submit(id, [1, 1, 1, 1], of(model)));
+    expect(scheduler.snapshot()).toMatchObject({ flights: 2, queueInputs: 8 });
+    flightsMax = 1;
+    expect(tell(scheduler, at(2).permits("a1", 1))).toEqual([]);
+    expect(tell(scheduler, at(3).finished(1))).toEqual(["complete 0"]);
+    expect(tell(scheduler, at(4).finished(2))).toEqual(["complete 1", "run 3 on b1: 3.0 3.1 3.2 3.3"]);
+    flightsMax = 2;
+    expect(tell(scheduler, at(5).permits("a1", 2))).toEqual(["run 4 on a1: 2.0 2.1 2.2 2.3"]);
   });
 
   test("how fast one model is says nothing about another", () => {

@@ -1,5 +1,5 @@
-import type { SchedulerLimits } from "../../runtime/scheduler/events.ts";
-import type { BookedFlight, Books } from "./books.ts";
+import type { DeadlinePhase, SchedulerLimits } from "../../runtime/scheduler/events.ts";
+import type { BookedCall, BookedFlight, Books } from "./books.ts";
 
 /** A timer may be late by this without anything being wrong. */
 const TIMER_LATE_MS = 10;
@@ -12,6 +12,15 @@ export function overdueAtMs(flight: BookedFlight | undefined, { batchTimeoutMs }
 export function nextOverdueAtMs(books: Books, limits: SchedulerLimits): number {
   const oldest = [...books.workers.values()].map(({ flights }) => overdueAtMs(flights[0], limits));
   return Math.min(Infinity, ...oldest);
+}
+
+/** Where a call with these inputs is; `isComing`: its model is not loaded. */
+export function phaseOf(books: Books, inputs: BookedCall["inputs"], isComing = false): DeadlinePhase {
+  if (inputs.every(({ place }) => place === "queued")) return isComing ? "loading" : "queued";
+  const running = [...books.workers.values()].flatMap(({ flights }) => flights[0]?.inputs ?? []);
+  const hasBegun = inputs.some((input) => input.place === "done" || running.includes(input));
+  if (!hasBegun) books.count("batched");
+  return hasBegun ? "in_flight" : "batched";
 }
 
 /** What a late timer takes from a batch is given back, once. */

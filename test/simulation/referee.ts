@@ -9,7 +9,7 @@ import type {
   WorkerId,
 } from "../../runtime/scheduler/events.ts";
 import { type BookedCall, type BookedFlight, Books, law, tokensOf, Violation } from "./books.ts";
-import { giveGrace, nextOverdueAtMs, overdueAtMs } from "./overdue-laws.ts";
+import { giveGrace, nextOverdueAtMs, overdueAtMs, phaseOf } from "./overdue-laws.ts";
 import { checkEviction, checkFull, classOf, ShareLaws } from "./share-laws.ts";
 import {
   ALONE,
@@ -129,8 +129,7 @@ export class Referee {
   /** The first reason counts; what waits of the call must not run any more, whatever else the event does. */
   #mustEnd(callId: CallId, outcome: Due["outcome"]): void {
     const inputs = this.books.open.get(callId)?.inputs ?? [];
-    const queued = this.#around.isComing() ? "loading" : "queued";
-    const phase = inputs.every(({ place }) => place === "queued") ? queued : "in_flight";
+    const phase = phaseOf(this.books, inputs, this.#around.isComing());
     if (!this.#due.has(callId)) this.#due.set(callId, { outcome, phase });
     this.books.withdraw(callId);
   }
@@ -223,10 +222,8 @@ export class Referee {
     else if (booked === this.#entering && reason !== "deadline_exceeded") this.#checkRefusal(booked, reason);
     else if (reason === "tenant_queue_full") this.#checkEviction(booked);
     else this.#checkEarlyEnd(booked, command);
-    if (reason === "deadline_exceeded") {
-      const queued = booked.inputs.every(({ place }) => place === "queued");
-      law(command.phase === (due?.phase ?? (queued ? "queued" : "in_flight")), "a deadline names the wrong phase");
-    }
+    const phase = reason === "deadline_exceeded" ? (due?.phase ?? phaseOf(this.books, booked.inputs)) : undefined;
+    law(command.phase === phase, "a deadline names the wrong phase");
     checkRetryAfter(reason, retryAfterMs);
     const guilty = booked.inputs[command.inputIndex ?? -1]?.poison === true;
     law(guilty || !["poison_input", "worker_failed"].includes(reason), `an innocent call was refused as ${reason}`);

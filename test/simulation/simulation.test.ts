@@ -18,6 +18,7 @@ const events = [
   "death",
   "discard",
   "grace",
+  "batched",
   "late answer",
   "hopeless",
   "complete",

@@ -1,0 +1,130 @@
+import { embed, type Expected, openai, post, refused, type WireCase } from "./wire-case.ts";
+
+const invalid = (param: string): Expected => refused(400, "invalid_request", param);
+
+/** Bodies: what a function decides. */
+export const h1BodyCases: readonly WireCase[] = [
+  {
+    rows: "H01",
+    what: "JSON that breaks off",
+    send: embed('{"texts":'),
+    ...refused(400, "invalid_json"),
+    never: /texts/,
+  },
+  { rows: "H01", what: "no body", send: embed(""), ...refused(400, "invalid_json") },
+  {
+    rows: "H01",
+    what: "a byte order mark",
+    send: embed('\xef\xbb\xbf{"texts":["a"]}'),
+    ...refused(400, "invalid_json"),
+  },
+  { rows: "H01", what: "something behind the JSON", send: embed('{"texts":["a"]}x'), ...refused(400, "invalid_json") },
+  { rows: "H02", what: "texts that are a number", send: embed('{"texts":5}'), ...invalid("texts") },
+  { rows: "H02", what: "texts that are null", send: embed('{"texts":null}'), ...invalid("texts") },
+  { rows: "H02", what: "a number among the texts", send: embed('{"texts":[1,"a"]}'), ...invalid("texts[0]") },
+  { rows: "H02", what: "an input of OpenAI's that is an object", send: openai('{"input":{}}'), ...invalid("input") },
+  {
+    rows: "H02",
+    what: "lists of which one holds a text",
+    send: openai('{"input":[[1],["a"]]}'),
+    ...invalid("input[1][0]"),
+  },
+  { rows: "H02", what: "a model that is a list", send: openai('{"input":"a","model":[]}'), ...invalid("model") },
+  { rows: "H03", what: "no text", send: embed('{"texts":[]}'), ...refused(400, "empty_input", "texts") },
+  {
+    rows: "H03",
+    what: "an empty input of OpenAI's",
+    send: openai('{"input":""}'),
+    ...refused(400, "empty_input", "input"),
+  },
+  {
+    rows: "H03",
+    what: "an empty one among others",
+    send: openai('{"input":["a",""]}'),
+    ...refused(400, "empty_input", "input[1]"),
+  },
+  {
+    rows: "H05",
+    what: "a text over the limit of bytes",
+    send: embed(`{"texts":["${"x".repeat(2_001)}"]}`),
+    ...refused(400, "input_too_long", "texts[0]"),
+  },
+  { rows: "H15", what: "2,000 brackets", send: embed("[".repeat(2_000)), ...refused(400, "invalid_json") },
+  {
+    rows: "H16",
+    what: "one key twice, of which the last counts",
+    send: embed('{"texts":5,"texts":["a"]}'),
+    answers: [{ status: 200 }],
+    closes: false,
+  },
+  {
+    rows: "H17",
+    what: "half of a surrogate pair",
+    send: embed('{"texts":["a","\\ud800"]}'),
+    ...refused(400, "invalid_unicode", "texts[1]"),
+  },
+  {
+    rows: "H19, S09",
+    what: "names of the prototype",
+    send: embed('{"texts":["a"],"__proto__":{"x":1},"constructor":1}'),
+    answers: [{ status: 200 }],
+    closes: false,
+  },
+  {
+    rows: "H20",
+    what: "plain text",
+    send: embed('{"texts":["a"]}', "Content-Type: text/plain\r\n"),
+    ...refused(415, "unsupported_media_type"),
+  },
+  {
+    rows: "H20",
+    what: "a form with parts",
+    send: embed('{"texts":["a"]}', "Content-Type: multipart/form-data\r\n"),
+    ...refused(415, "unsupported_media_type"),
+  },
+  {
+    rows: "H20",
+    what: "UTF-16",
+    send: embed('{"texts":["a"]}', "Content-Type: application/json; charset=utf-16\r\n"),
+    ...refused(415, "unsupported_media_type"),
+  },
+  {
+    rows: "H21",
+    what: "a compressed body",
+    send: post("xx", "Content-Encoding: gzip\r\n"),
+    ...refused(415, "unsupported_content_encoding"),
+  },
+  {
+    rows: "H40",
+    what: "a field of somebody else's",
+    send: openai('{"input":"a","model":"fake-model","input_type":"query","truncation":true}'),
+    answers: [{ status: 200 }],
+    closes: false,
+  },
+  {
+    rows: "H40",
+    what: "a field that is misspelt",
+    send: embed('{"texts":["a"],"normalise":false}'),
+    answers: [{ status: 400, code: "invalid_request", param: "normalise", has: /nearest is `normalize`/ }],
+    closes: false,
+  },
+  {
+    rows: "H40",
+    what: "an encoding that is none",
+    send: openai('{"input":"a","encoding_format":"xml"}'),
+    ...invalid("encoding_format"),
+  },
+  { rows: "H40", what: "no dimensions", send: openai('{"input":"a","dimensions":0}'), ...invalid("dimensions") },
+  {
+    rows: "Q13",
+    what: "a deadline that is none",
+    send: post("x", "X-Request-Timeout-Ms: abc\r\n"),
+    ...invalid("x-request-timeout-ms"),
+  },
+  {
+    rows: "Q13",
+    what: "a deadline that has passed",
+    send: post("x", "X-Request-Timeout-Ms: 0\r\n"),
+    ...invalid("x-request-timeout-ms"),
+  },
+];
