@@ -1,19 +1,24 @@
 import type { z } from "zod";
 import { findMisspelling } from "./_fields.ts";
+import type { AnswerFailure } from "./_types.ts";
 
 /** What a client is told when its request cannot be served as it is. */
 export interface Refusal {
-  readonly status: 400 | 415;
+  readonly status: 400 | 404 | 415;
   readonly code: string;
   readonly message: string;
   /** The field that is to blame, as a path: `texts[3]`. */
   readonly param?: string | undefined;
 }
 
-/** The refusal in OpenAI's envelope. The header tells the host's log and metrics what the body tells the client. */
-export function refuse({ status, code, message, param }: Refusal): Response {
-  const error = { message, type: "invalid_request_error", param: param ?? null, code };
-  return Response.json({ error }, { status, headers: { "x-should-retry": "false", "x-embedge-code": code } });
+/** How embedge itself says a failure: in OpenAI's envelope. */
+export const inOwnWords: AnswerFailure = ({ status, code, message, type, param, headers }) =>
+  Response.json({ error: { message, type, param: param ?? null, code } }, { status, headers });
+
+/** The refusal in the words of a dialect. The code in a header tells the host's log and metrics what the body tells the client. */
+export function refuse({ status, code, message, param }: Refusal, answer: AnswerFailure = inOwnWords): Response {
+  const headers = { "x-should-retry": "false", "x-embedge-code": code };
+  return answer({ status, code, message, type: "invalid_request_error", param, headers });
 }
 
 /**
@@ -22,28 +27,29 @@ export function refuse({ status, code, message, param }: Refusal): Response {
  * Unknown fields are dropped, but for one that is most likely misspelt. `application/x-www-form-urlencoded` passes since `curl -d` sends it; cross-site forms are
  * stopped by their Origin header before they come here.
  */
-export async function readBody<T>(request: Request, schema: z.ZodType<T>): Promise<T | Response> {
+export async function readBody<T>(
+  request: Request,
+  schema: z.ZodType<T>,
+  answer: AnswerFailure = inOwnWords,
+): Promise<T | Response> {
   if (!mayHoldJson(request.headers.get("content-type"))) {
     const message = "The body must be JSON in UTF-8: send content-type: application/json.";
-    return refuse({ status: 415, code: "unsupported_media_type", message });
+    return refuse({ status: 415, code: "unsupported_media_type", message }, answer);
   }
   const json = parseJson(await request.arrayBuffer());
-  if ("fault" in json) return refuse({ status: 400, code: "invalid_json", message: json.fault });
+  if ("fault" in json) return refuse({ status: 400, code: "invalid_json", message: json.fault }, answer);
   const misspelling = findMisspelling(json.value, schema);
   if (misspelling !== undefined) {
     const { field, meant } = misspelling;
     const message = `There is no field \`${field}\`; the nearest is \`${meant}\`.`;
-    return refuse({ status: 400, code: "invalid_request", message, param: field });
+    return refuse({ status: 400, code: "invalid_request", message, param: field }, answer);
   }
   const result = schema.safeParse(json.value);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
-  return refuse({
-    status: 400,
-    code: issue?.code === "custom" ? String(issue.params?.["code"]) : "invalid_request",
-    message: issue?.message ?? "The body has the wrong shape.",
-    param: toParam(issue?.path ?? []),
-  });
+  const code = issue?.code === "custom" ? String(issue.params?.["code"]) : "invalid_request";
+  const message = issue?.message ?? "The body has the wrong shape.";
+  return refuse({ status: 400, code, message, param: toParam(issue?.path ?? []) }, answer);
 }
 
 /** `["texts", 3]` → `texts[3]`. */

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { refuse } from "./_body.ts";
+import { inOwnWords, refuse } from "./_body.ts";
 import { encodeRow } from "./_rows.ts";
-import type { AiEmbedding, AiTextInput, Env, RowFormat } from "./_types.ts";
+import type { AiEmbedding, AiTextInput, AnswerFailure, Env, RowFormat } from "./_types.ts";
 
 /** OpenAI's limit of inputs for one request. */
 export const TEXTS_MAX = 2_048;
@@ -69,6 +69,31 @@ export const texts: z.ZodType<readonly string[]> = checked<readonly string[]>((v
   maxItems: TEXTS_MAX,
 });
 
+/** One row of numbers per text. */
+export const vectors: z.ZodType<number[][]> = z.array(z.array(z.number()));
+
+/** One text or a list of them. */
+export const oneOrMore: z.ZodType<string | readonly string[]> = checked<string | readonly string[]>((value) =>
+  Array.isArray(value) ? faultOfTexts(value) : faultOfText(value),
+).meta({
+  anyOf: [{ type: "string" }, { type: "array", items: { type: "string" }, minItems: 1, maxItems: TEXTS_MAX }],
+});
+
+export function toList(value: string | readonly string[]): readonly string[] {
+  return typeof value === "string" ? [value] : value;
+}
+
+/** How `oneOrMore` under this name calls the text with an index. */
+export function nameIn(field: string, value: unknown): (index: number) => string {
+  return (index) => (Array.isArray(value) ? `${field}[${index}]` : field);
+}
+
+/** The model that runs where a client asks for this one, or for none. */
+export function modelOf(env: Env, asked?: string | null): string {
+  const variable = env["EMBEDDING_MODEL"];
+  return asked ?? (typeof variable === "string" ? variable : DEFAULT_MODEL);
+}
+
 /** What a client may ask of its vectors; null stands for a field that is not there. */
 export type Asked = {
   readonly [Field in Exclude<keyof AiTextInput, "text">]?: AiTextInput[Field] | null | undefined;
@@ -102,8 +127,7 @@ export interface Embedded {
  * What the platform has ignored, `refuseUnmet` tells.
  */
 export async function embedTexts(env: Env, list: readonly string[], options: EmbedOptions): Promise<Embedded> {
-  const variable = env["EMBEDDING_MODEL"];
-  const model = options.model ?? (typeof variable === "string" ? variable : DEFAULT_MODEL);
+  const model = modelOf(env, options.model);
   const settings = readSettings(options);
   const runTexts = Number(env["EMBEDDING_TEXTS_MAX"]) || RUN_TEXTS_MAX;
   const starts = Array.from({ length: Math.ceil(list.length / runTexts) }, (_, run) => run * runTexts);
@@ -151,16 +175,33 @@ async function inTurn<T, R>(items: readonly T[], run: (item: T) => Promise<R>): 
   return results;
 }
 
-/** The refusal where the vectors are not those that were asked for: platforms drop fields that they do not know. */
-export function refuseUnmet(asked: Asked, { isEmbedge, model, dimensions }: Embedded): Response | undefined {
-  const ignored = isEmbedge ? undefined : additions.find((field) => asked[field] != null);
-  if (ignored !== undefined) return unmet(ignored, `This platform has no \`${ignored}\`.`);
-  if ((asked.dimensions ?? 0) > dimensions) return unmet("dimensions", `${model} has ${dimensions} dimensions.`);
-  return undefined;
+/** Of two vectors of length 1 this is the cosine. */
+export function dot(a: readonly number[], b: readonly number[]): number {
+  return a.reduce((sum, value, index) => sum + value * (b[index] ?? 0), 0);
 }
 
-function unmet(param: string, message: string): Response {
-  return refuse({ status: 400, code: "invalid_request", message, param });
+/** What a client asked for that the vectors may not meet. */
+export interface Wanted extends Asked {
+  /** False: a text beyond the model's limit is an error. */
+  readonly truncate?: boolean | null | undefined;
+}
+
+/** The refusal where the vectors are not those that were asked for: platforms drop fields that they do not know. */
+export function refuseUnmet(
+  wanted: Wanted,
+  { isEmbedge, model, dimensions, truncated }: Embedded,
+  answer: AnswerFailure = inOwnWords,
+): Response | undefined {
+  const unmet = (param: string, message: string): Response =>
+    refuse({ status: 400, code: "invalid_request", message, param }, answer);
+  const ignored = isEmbedge ? undefined : additions.find((field) => wanted[field] != null);
+  if (ignored !== undefined) return unmet(ignored, `This platform has no \`${ignored}\`.`);
+  if ((wanted.dimensions ?? 0) > dimensions) return unmet("dimensions", `${model} has ${dimensions} dimensions.`);
+  if (wanted.truncate !== false) return undefined;
+  if (!isEmbedge) return unmet("truncate", "This platform does not tell which texts it cuts.");
+  if (truncated.length === 0) return undefined;
+  const message = `The text with index ${truncated[0]} exceeds the context length of ${model}.`;
+  return refuse({ status: 400, code: "input_too_long", message }, answer);
 }
 
 /** Without them a vector means something else; to cut vectors, no platform is needed. */

@@ -68,8 +68,8 @@ export interface AiBinding {
    * The error is Workers AI's: `name` is "AiError" or "InferenceUpstreamError", `message` is "CODE: text".
    */
   run(model: string, input: AiTextInput, options?: AiOptions): Promise<AiEmbedding>;
-  /** The models there are; `search`: those with this in their name. */
-  models(params?: { readonly search?: string }): Promise<readonly AiModel[]>;
+  /** The models there are; `search`: those with this in their name; `task`: those for it. */
+  models(params?: { readonly search?: string; readonly task?: string }): Promise<readonly AiModel[]>;
 }
 
 /** A model as Workers AI lists it. */
@@ -124,6 +124,24 @@ export interface AiEmbedding {
 /** "json": a list of numbers, each the shortest decimal that is the same float32. "base64": float32, little-endian. */
 export type RowFormat = "json" | "base64";
 
+/** What went wrong, for a dialect to say in its own words. */
+export interface Failure {
+  readonly status: number;
+  /** For programs: one of docs/errors.md. */
+  readonly code: string;
+  /** For people. */
+  readonly message: string;
+  /** OpenAI's name for the kind of failure. */
+  readonly type: string;
+  /** The field to blame, as a path: `texts[3]`. */
+  readonly param: string | undefined;
+  /** When to repeat, as clients read it; they belong to every answer. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** A failure in the words of one dialect. */
+export type AnswerFailure = (failure: Failure) => Response;
+
 /** What a file of functions/ may export. */
 export interface FunctionModule {
   readonly default: Handler;
@@ -131,6 +149,8 @@ export interface FunctionModule {
   readonly methods?: readonly string[];
   /** Its own limits, within those of the host. */
   readonly limits?: FunctionLimits;
+  /** Answers what goes wrong in the function, and around it: limits, deadline, a full queue. Without it: OpenAI's envelope. */
+  readonly answerFailure?: AnswerFailure;
   /** Documents the request body and the answer (OpenAPI). */
   readonly body?: z.ZodType;
   readonly answer?: z.ZodType;

@@ -8,13 +8,14 @@ import { buildDispatcher, buildPool } from "./compose/pool.ts";
 import { changeSettings } from "./compose/settings-change.ts";
 import { buildUpstream } from "./compose/upstream.ts";
 import { buildWorkers, logProblems } from "./compose/workers.ts";
-import { sizePool, thisMachine } from "./config/installation.ts";
+import { packageVersion, sizePool, thisMachine } from "./config/installation.ts";
 import { settleSettings } from "./config/load.ts";
 import type { Config, Settings } from "./config/schema.ts";
 import { findServedModels } from "./config/served-models.ts";
 import { ComposedHost, type Host } from "./host.ts";
 import { HostState } from "./host/host-state.ts";
 import { createApp } from "./http/app.ts";
+import { openApiDocument } from "./http/openapi.ts";
 import { readinessOf } from "./http/readiness.ts";
 import { createLog, type Log } from "./observe/log.ts";
 import { createMetrics } from "./observe/metrics.ts";
@@ -64,6 +65,7 @@ async function composeHost(settled: Config, log: Log, parts: HostParts): Promise
   const [model] = models;
   const { invoker, workers, loadWorkers } = await buildWorkers(config, { parts, model, embedder, clock, log, bodies });
   const operations = {
+    openApi: () => openApiDocument({ version: packageVersion(), routes: workers.find()?.functions() ?? [] }),
     readiness: () => {
       const serving = state.serving(pool.status(), dispatcher.snapshot().models);
       return readinessOf({ ...serving, functionsProblem: workers.problem?.() });

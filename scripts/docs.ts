@@ -3,6 +3,8 @@
  * `node scripts/docs.ts --check`: ends with 1 when one of them is not what the code says.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { systemClock } from "../runtime/clock.ts";
+import { ownFunctionsDir, packageVersion } from "../runtime/config/installation.ts";
 import {
   configJsonSchema,
   describeValue,
@@ -11,13 +13,17 @@ import {
   type Setting,
 } from "../runtime/config/settings.ts";
 import { errorCatalogue, type ErrorEntry } from "../runtime/errors.ts";
+import { openApiDocument } from "../runtime/http/openapi.ts";
+import { loadFunctions } from "../runtime/routing/functions-folder.ts";
 
 const GENERATED = "Made by `npm run docs`; do not edit.";
 
+const functions = await loadFunctions({ folder: ownFunctionsDir, clock: systemClock, loadTimeoutMs: 10_000 });
 const documents: Readonly<Record<string, string>> = {
   "docs/errors.md": errorsDocument(),
   "docs/configuration.md": configurationDocument(),
   "docs/config.schema.json": `${JSON.stringify(configJsonSchema(), null, 2)}\n`,
+  "docs/openapi.json": `${JSON.stringify(openApiDocument({ version: packageVersion(), routes: functions }), null, 2)}\n`,
 };
 
 const root = new URL("../", import.meta.url);
@@ -47,7 +53,8 @@ function errorsDocument(): string {
 
 ${GENERATED} Source: \`runtime/errors.ts\`.
 
-Every error of the host is JSON of this shape, with the header \`x-request-id\`:
+Every error of the host is JSON of this shape, with the header \`x-request-id\`. Routes of other dialects than OpenAI's say the
+same, with the same status and headers, in their own words: [clients.md](clients.md).
 
 \`\`\`json
 { "error": { "message": "…", "type": "invalid_request_error", "param": "texts[3]", "code": "empty_input" } }

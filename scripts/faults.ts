@@ -17,6 +17,8 @@ import {
   wordsOf,
 } from "./fault-report.ts";
 
+/** The names of the Python tests alone are more than a megabyte, which is Node's default. */
+const LIST_BYTES_MAX = 2 ** 26;
 const root = path.join(import.meta.dirname, "..");
 const document = path.join(root, "docs/faults.md");
 const groups = readCatalogue(readFileSync(path.join(root, "test/faults/catalogue.txt"), "utf8"));
@@ -55,7 +57,11 @@ function listVitest(): readonly NamedTest[] {
 function listPytest(): readonly NamedTest[] {
   const python = path.join(root, ".embedge/python/bin/python");
   const flags = ["-m", "pytest", "--override-ini=addopts=", "--collect-only", "--quiet"];
-  const list = execFileSync(python, flags, { cwd: path.join(root, "python"), encoding: "utf8" });
+  const list = execFileSync(python, flags, {
+    cwd: path.join(root, "python"),
+    encoding: "utf8",
+    maxBuffer: LIST_BYTES_MAX,
+  });
   return [...list.matchAll(/^(\S+\.py)::(.+)$/gm)].map(([, file, name = ""]) => ({
     file: `python/${file}`,
     title: wordsOf(name),

@@ -1,57 +1,117 @@
 import { z } from "zod";
-import { loadCl100k, type Vocabulary } from "../_cl100k.ts";
 import { readBody, refuse } from "../_body.ts";
+import { inOpenAi, type Input, isListOfInputs, openAiInput, toTexts } from "../_openai.ts";
+import { promptNameFor, type Purpose } from "../_purpose.ts";
 import { answerJson } from "../_rows.ts";
-import { checked, embedTexts, type Fault, faultOfText, faultOfTexts, refuseUnmet, TEXTS_MAX } from "../_texts.ts";
-import type { Handler } from "../_types.ts";
+import { embedTexts, refuseUnmet } from "../_texts.ts";
+import type { AnswerFailure, Handler } from "../_types.ts";
+import { type VectorType, writeRows } from "../_vectors.ts";
 
-type TokenIds = readonly number[];
-type Input = string | readonly string[] | TokenIds | readonly TokenIds[];
+type Optional<T> = T | null | undefined;
+type Task =
+  | "retrieval.query"
+  | "retrieval.passage"
+  | "text-matching"
+  | "classification"
+  | "separation"
+  | "code.query"
+  | "code.passage";
 
-/** OpenAI's request for embeddings; fields it does not name are dropped. */
+/** Three dialects have this one path, and are told apart by their fields; those that no one of them names are dropped. */
 interface EmbeddingsBody {
   readonly input: Input;
-  readonly model?: string | null | undefined;
-  readonly encoding_format?: "float" | "base64" | null | undefined;
-  readonly dimensions?: number | null | undefined;
-  /** Additions of embedge. */
-  readonly prompt_name?: string | null | undefined;
-  readonly prompt?: string | null | undefined;
-  readonly user?: string | null | undefined;
+  readonly model?: Optional<string>;
+  readonly encoding_format?: Optional<"float" | "base64">;
+  // OpenAI's and Jina's.
+  readonly dimensions?: Optional<number>;
+  readonly user?: Optional<string>;
+  // Additions of embedge.
+  readonly prompt_name?: Optional<string>;
+  readonly prompt?: Optional<string>;
+  // Voyage's.
+  readonly input_type?: Optional<"query" | "document">;
+  readonly truncation?: Optional<boolean>;
+  readonly output_dimension?: Optional<number>;
+  readonly output_dtype?: Optional<VectorType>;
+  // Jina's.
+  readonly task?: Optional<Task>;
+  readonly normalized?: Optional<boolean>;
+  readonly embedding_type?: Optional<"float" | "base64" | "binary" | "ubinary">;
+  readonly truncate?: Optional<boolean>;
 }
+
+/** What Jina's clients say a text is for. */
+const tasks: Readonly<Record<Task, Purpose>> = {
+  "retrieval.query": "query",
+  "retrieval.passage": "document",
+  "text-matching": "similarity",
+  classification: "classification",
+  separation: "clustering",
+  "code.query": "codeQuery",
+  "code.passage": "codeDocument",
+};
 
 export const methods: readonly string[] = ["POST"];
 
 export const body: z.ZodType<EmbeddingsBody> = z.object({
-  input: checked<Input>(faultOfInput).meta({
-    anyOf: [
-      { type: "string", minLength: 1 },
-      { type: "array", items: { type: "string", minLength: 1 }, minItems: 1, maxItems: TEXTS_MAX },
-      { type: "array", items: { type: "integer" }, minItems: 1 },
-      { type: "array", items: { type: "array", items: { type: "integer" }, minItems: 1 }, maxItems: TEXTS_MAX },
-    ],
-  }),
+  input: openAiInput,
   model: z.string().nullish(),
   encoding_format: z.enum(["float", "base64"]).nullish(),
   dimensions: z.int().min(1).nullish(),
+  user: z.string().max(1_024).nullish(),
   prompt_name: z.string().nullish(),
   prompt: z.string().nullish(),
-  user: z.string().max(1_024).nullish(),
+  input_type: z.enum(["query", "document"]).nullish(),
+  truncation: z.boolean().nullish(),
+  output_dimension: z.int().min(1).nullish(),
+  output_dtype: z.enum(["float", "int8", "uint8", "binary", "ubinary"]).nullish(),
+  task: z.literal(Object.keys(tasks) as Task[]).nullish(),
+  normalized: z.boolean().nullish(),
+  embedding_type: z.enum(["float", "base64", "binary", "ubinary"]).nullish(),
+  truncate: z.boolean().nullish(),
+  late_chunking: z.literal(false, "One vector per text is all there is: `late_chunking` must be false.").nullish(),
+  return_multivector: z.literal(false, "One vector per text is all there is.").nullish(),
 });
+
+export const answer: z.ZodType = z.object({
+  object: z.literal("list"),
+  data: z.array(
+    z.object({
+      object: z.literal("embedding"),
+      index: z.int(),
+      embedding: z.union([z.array(z.number()), z.string()]),
+    }),
+  ),
+  model: z.string(),
+  usage: z.object({ prompt_tokens: z.int(), total_tokens: z.int() }),
+});
+
+export const answerFailure: AnswerFailure = inOpenAi;
 
 const handler: Handler = {
   async fetch(request, env) {
-    const asked = await readBody(request, body);
+    const asked = await readBody(request, body, answerFailure);
     if (asked instanceof Response) return asked;
     const texts = await toTexts(asked.input);
     if (texts instanceof Response) return texts;
+    const { type, isBase64 } = formatOf(asked);
+    if (type !== "float" && asked.normalized === false) {
+      const message = "Only vectors of length 1 can be written in fewer bits.";
+      return refuse({ status: 400, code: "invalid_request", message, param: "normalized" }, answerFailure);
+    }
     const isList = isListOfInputs(asked.input);
+    const wanted = {
+      dimensions: asked.dimensions ?? asked.output_dimension,
+      normalize: asked.normalized,
+      prompt: asked.prompt,
+      prompt_name: asked.prompt_name ?? (await promptNameFor(env, asked.model, purposeOf(asked))),
+      truncate: asked.truncate ?? asked.truncation,
+    };
     const nameOf = (index: number): string => (isList ? `input[${index}]` : "input");
-    const result = await embedTexts(env, texts, { ...asked, nameOf });
-    const refusal = refuseUnmet(asked, result);
+    const result = await embedTexts(env, texts, { ...wanted, model: asked.model, nameOf });
+    const refusal = refuseUnmet(wanted, result, answerFailure);
     if (refusal !== undefined) return refusal;
-    const isBase64 = asked.encoding_format === "base64";
-    const rows = isBase64 ? result.encode("base64").map((row) => `"${row}"`) : result.encode("json");
+    const rows = writeRows(result, type, isBase64 ? "base64" : "json");
     const data = rows.map((row, index) => `{"object":"embedding","index":${index},"embedding":${row}}`);
     const facts = {
       model: result.model,
@@ -63,59 +123,17 @@ const handler: Handler = {
 
 export default handler;
 
-function isListOfInputs(input: Input): boolean {
-  return typeof input === "object" && typeof input[0] !== "number";
+function formatOf({ encoding_format: encoding, output_dtype: dtype, embedding_type: jina }: EmbeddingsBody): {
+  readonly type: VectorType;
+  readonly isBase64: boolean;
+} {
+  const isBase64 = encoding === "base64" || jina === "base64";
+  return { type: dtype ?? (jina == null || jina === "base64" ? "float" : jina), isBase64 };
 }
 
-/** The first element tells a list of texts from one text as token ids and from a list of those. */
-function faultOfInput(value: unknown): Fault | undefined {
-  if (typeof value === "string") return faultOfFilledText(value);
-  if (!Array.isArray(value)) {
-    return { code: "invalid_request", message: "Expected a text, a list of texts, or lists of token ids." };
-  }
-  if (typeof value[0] === "number") return faultOfIds(value);
-  if (!Array.isArray(value[0]) || value.length > TEXTS_MAX) return faultOfTexts(value, faultOfFilledText);
-  for (const [index, ids] of value.entries()) {
-    const fault = faultOfIds(ids);
-    if (fault !== undefined) return { ...fault, path: [index, ...(fault.path ?? [])] };
-  }
-  return undefined;
-}
-
-/** OpenAI refuses an empty text. */
-function faultOfFilledText(value: unknown): Fault | undefined {
-  return value === "" ? { code: "empty_input", message: "A text is empty." } : faultOfText(value);
-}
-
-function faultOfIds(value: unknown): Fault | undefined {
-  if (!Array.isArray(value)) return { code: "invalid_request", message: "Expected a list of token ids." };
-  if (value.length === 0) return { code: "empty_input", message: "There is no token to embed." };
-  const index = value.findIndex((id) => !Number.isSafeInteger(id) || id < 0);
-  if (index === -1) return undefined;
-  return { code: "invalid_request", message: "A token id is a whole number from 0.", path: [index] };
-}
-
-/** Token ids are cl100k's: clients that send ids count with it for every model name that they do not know. */
-async function toTexts(input: Input): Promise<readonly string[] | Response> {
-  if (typeof input === "string") return [input];
-  if (typeof input[0] === "string") return input as readonly string[];
-  const vocabulary = await loadCl100k();
-  const isList = isListOfInputs(input);
-  const lists = isList ? (input as readonly TokenIds[]) : [input as TokenIds];
-  const texts: string[] = [];
-  for (const [index, ids] of lists.entries()) {
-    const unknownAt = firstUnknown(vocabulary, ids);
-    if (unknownAt !== undefined) {
-      const message = "There is no such token in cl100k_base.";
-      const param = isList ? `input[${index}][${unknownAt}]` : `input[${unknownAt}]`;
-      return refuse({ status: 400, code: "invalid_request", message, param });
-    }
-    texts.push(vocabulary.decode(ids));
-  }
-  return texts;
-}
-
-function firstUnknown(vocabulary: Vocabulary, ids: TokenIds): number | undefined {
-  const index = ids.findIndex((id) => !vocabulary.has(id));
-  return index === -1 ? undefined : index;
+/** A prompt that the client names itself goes before what its purpose would choose. */
+function purposeOf({ prompt, input_type: inputType, task }: EmbeddingsBody): Purpose | undefined {
+  if (prompt != null) return undefined;
+  if (inputType != null) return inputType;
+  return task == null ? undefined : tasks[task];
 }

@@ -36,7 +36,9 @@ def ask(worker: Worker, **head: object) -> Frame:
 
 def vectors(answer: Frame) -> np.ndarray:
     assert answer.head["type"] == "result", answer.head
-    return np.frombuffer(answer.body, dtype="<f4").reshape(answer.head["rows"], answer.head["dimensions"])
+    return np.frombuffer(answer.body, dtype="<f4", count=answer.head["rows"] * answer.head["dimensions"]).reshape(
+        answer.head["rows"], answer.head["dimensions"]
+    )
 
 
 def test_ready_tells_of_prompts_and_dimensions(worker: Worker) -> None:

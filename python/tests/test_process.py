@@ -62,7 +62,9 @@ def test_vectors_through_a_worker_equal_the_reference(
         worker.channel.receive()
         worker.channel.embed([golden.texts[row] for row in rows])
         answer = worker.channel.receive()
-    vectors = np.frombuffer(answer.body, dtype="<f4").reshape(answer.head["rows"], answer.head["dimensions"])
+    vectors = np.frombuffer(answer.body, dtype="<f4", count=answer.head["rows"] * answer.head["dimensions"]).reshape(
+        answer.head["rows"], answer.head["dimensions"]
+    )
     assert np.abs(vectors - golden.vectors[list(rows)]).max() <= 1e-6
     assert answer.head["tokenCounts"] == [golden.token_counts[row] for row in rows]
 

@@ -32,6 +32,7 @@ const DISK_BYTES_FAIL = GIB / 10;
 const WORKER_BYTES = GIB;
 const PYTHON_MS_MAX = 60_000;
 const ANSWER_MS_MAX = 2_000;
+const WITH_FAST = ", with the extra fast";
 const SET_UP = "Start embedge (npm start, or npx embedge serve): it sets up again what is missing.";
 
 /** Whether this Node runs the sources. */
@@ -166,7 +167,7 @@ export async function checkPython({ pool }: Config): Promise<readonly Finding[]>
   const isBlasMissing = pool.blas !== "none" && process.platform === "linux" && !existsSync(blas);
   const args = ["-I", path.join(packageRoot, "python/diagnose.py"), path.join(packageRoot, "python/requirements.lock")];
   if (existsSync(blas) && pool.blas !== "none") args.push("--blas", blas);
-  if (existsSync(installation.fast)) args.push("--fast", installation.fast);
+  if (pool.fast === "auto" && existsSync(installation.fast)) args.push("--fast", installation.fast);
   // As in a worker: one thread, whatever the shell says.
   const env = { ...process.env, OPENBLAS_NUM_THREADS: "1", OMP_NUM_THREADS: "1" };
   let output: string;
@@ -177,7 +178,13 @@ export async function checkPython({ pool }: Config): Promise<readonly Finding[]>
     const text = `${python} does not run (${code})`;
     return [{ name: "python", state: "fail", text, mend: SET_UP, exitCode: exitCodes.unavailable }];
   }
-  return describeDiagnosis(diagnosisSchema.parse(JSON.parse(output)), isBlasMissing ? blas : undefined);
+  const findings = describeDiagnosis(diagnosisSchema.parse(JSON.parse(output)), isBlasMissing ? blas : undefined);
+  if (!args.includes("--fast") || findings.some(({ text }) => text.endsWith(WITH_FAST))) return findings;
+  const mend = `Remove ${installation.fast}, or install it again: npm run setup -- --fast (embedge setup --fast)`;
+  return [
+    ...findings,
+    { name: "fast", state: "warn", text: "the extra fast is installed and does not work here", mend },
+  ];
 }
 
 function describeDiagnosis(
@@ -199,7 +206,7 @@ function describeDiagnosis(
   findings.push({
     name: "mlx",
     state: "ok",
-    text: `MLX ${mlx} on the ${device}${fast ? ", with the extra fast" : ""}`,
+    text: `MLX ${mlx} on the ${device}${fast ? WITH_FAST : ""}`,
   });
   const { blas } = computeOf({ device: "cpu", blas: compute.blas });
   const text = `${blas?.name}, ${blas?.gflops} GFLOP/s`;
@@ -213,9 +220,5 @@ function describeDiagnosis(
       mend: "Set pool.blas to auto, and start embedge.",
     });
   } else findings.push({ name: "blas", state: "ok", text });
-  if (existsSync(installation.fast) && !fast) {
-    const mend = `Remove ${installation.fast}, or install it again: embedge setup --fast`;
-    findings.push({ name: "fast", state: "warn", text: "the extra fast is installed and does not work here", mend });
-  }
   return findings;
 }

@@ -69,7 +69,7 @@ function workersOf(config: Config, parts: PoolParts, model: ModelFolder): LocalP
     model: model.name,
     device: config.pool.device,
     blasPath: settleBlas(config.pool.blas),
-    fastFolder: existsSync(installation.fast) ? installation.fast : undefined,
+    fastFolder: config.pool.fast === "auto" && existsSync(installation.fast) ? installation.fast : undefined,
     // Loading it takes seconds and gigabytes, so only who asks for a GPU gets it.
     cudaFolder: config.pool.device === "gpu" && existsSync(installation.cuda) ? installation.cuda : undefined,
     budgetTokens: MICRO_BATCH_TOKENS[sizing.device],

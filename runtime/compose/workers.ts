@@ -150,13 +150,15 @@ function together(...invokers: readonly Ending[]): Ending {
 
 /** The functions as one Worker that runs somewhere else. */
 function emulatedWorker(runner: FunctionRunner, createEnv: HostedWorker["createEnv"]): HostedWorker {
+  const none = (): readonly never[] => [];
   return {
     name: "functions",
     routes: [],
     runner,
     createEnv,
-    problems: () => [],
-    reload: async () => [],
+    functions: none,
+    problems: none,
+    reload: async () => none(),
     // In workerd all this is wrangler's business.
     scheduled: async () => {},
     start: async () => {},

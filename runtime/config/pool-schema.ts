@@ -11,6 +11,7 @@ export interface PoolConfig {
   readonly batchTimeoutMs: number;
   readonly workerMemoryBytesMax: number | "auto";
   readonly device: "auto" | "cpu" | "gpu";
+  readonly fast: "auto" | "off";
   readonly pin: "auto" | "on" | "off";
 }
 
@@ -62,6 +63,12 @@ export const poolSchema: z.ZodType<PoolConfig, { readonly [Key in keyof PoolConf
     .default("auto")
     .describe(
       "Where MLX runs; `auto` is Metal on Apple silicon, else CPU. `gpu` on Linux needs the extra `cuda`: `npm run setup -- --cuda`.",
+    ),
+  fast: z
+    .enum(["auto", "off"])
+    .default("auto")
+    .describe(
+      "The extra `fast` on a CPU; `auto`: where it is installed (`npm run setup -- --fast`; `npm test` does so too).",
     ),
   pin: z
     .enum(["auto", "on", "off"])

@@ -53,6 +53,8 @@ interface OpenCall {
   readonly onAbort: () => void;
   readonly rows: CallRows;
   startedAtMs: number | undefined;
+  /** Why it is ended from outside. */
+  ending: AppError | undefined;
 }
 
 type DispatchPool = Pick<ModelPool, "run" | "discard" | "load" | "unload">;
@@ -109,6 +111,7 @@ class SchedulerDispatcher implements Dispatcher {
       onAbort,
       rows: new CallRows(call.texts.length),
       startedAtMs: undefined,
+      ending: undefined,
     });
     call.signal.addEventListener("abort", onAbort, { once: true });
     this.#gather(callId);
@@ -166,11 +169,11 @@ class SchedulerDispatcher implements Dispatcher {
   }
 
   #end(callId: CallId, error: AppError): void {
-    const open = this.#close(callId);
+    const open = this.#open.get(callId);
     if (open === undefined) return;
+    open.ending = error;
     // For one that has not been submitted yet this is an unknown call, which the scheduler ignores.
     this.#handle({ type: "call_aborted", callId });
-    open.reject(error);
   }
 
   /** Obeying a command can itself cause an event (a discarded worker is lost at once): it waits until all commands of this one are obeyed. */
@@ -181,10 +184,17 @@ class SchedulerDispatcher implements Dispatcher {
     try {
       for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
         for (const command of this.#scheduler.handle(next)) this.#obey(command);
+        // Not before: where its deadline has come in the same instant, the scheduler has just refused it.
+        if (next.type === "call_aborted") this.#closeAborted(next.callId);
       }
     } finally {
       this.#handling = false;
     }
+  }
+
+  #closeAborted(callId: CallId): void {
+    const open = this.#close(callId);
+    open?.reject(open.ending ?? new AppError("client_gone"));
   }
 
   #obey(command: SchedulerCommand): void {

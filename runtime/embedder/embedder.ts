@@ -84,6 +84,7 @@ const TOKENS_MAX_UNTIL_KNOWN = 512;
 
 export function createEmbedder({ dispatcher, names, info: infoOf, served, limits }: EmbedderOptions): Embedder {
   const costs = new Map<string, TokenCost>();
+  let calls = 0;
 
   /** What a model can do, as one of its workers tells: a call for an empty text waits until there is one. */
   async function learn(call: EmbedCall, model: string): Promise<ModelInfo | undefined> {
@@ -108,12 +109,11 @@ export function createEmbedder({ dispatcher, names, info: infoOf, served, limits
         Math.min(tokensMax, cost.estimate(prompt + text, tokensMax) + promptTokens),
       );
       const result = await dispatcher.submit({ ...call, model, pooling, inputTokens });
-      const truncated = new Set(result.truncated);
-      for (const [index, actual] of result.tokenCounts.entries()) {
-        const estimated = inputTokens[index] ?? 0;
-        // A count that a limit has cut says nothing about the text behind the cut, nor does one with a prompt unseen here.
-        if (promptTokens === 0 && !truncated.has(index) && estimated < tokensMax) cost.learn(estimated, actual);
-      }
+      // One text of each call: a second look at all of them would cost more than it teaches.
+      const index = calls++ % texts.length;
+      // A count that a limit has cut says nothing about the text behind the cut, nor does one with a prompt unseen here.
+      const isWhole = promptName === undefined && !result.truncated.includes(index);
+      if (isWhole) cost.learn(prompt + (texts[index] ?? ""), result.tokenCounts[index] ?? 0);
       const { data, json, dimensions, ...facts } = result;
       return { model, vectors: { rows: texts.length, dimensions, data, json }, ...facts };
     },

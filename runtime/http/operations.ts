@@ -35,11 +35,13 @@ export interface OperationsSources {
   readonly readiness: () => Readiness;
   /** Prometheus text, and its content type. */
   readonly metrics: () => Promise<{ readonly contentType: string; readonly text: string }>;
+  /** What can be asked of this host. */
+  readonly openApi: () => object;
 }
 
 export const METRICS_PATH = "/metrics";
 
-/** By path: `/healthz`, the process answers; `/readyz`, a worker can serve; `/metrics`, numbers for Prometheus. */
+/** By path: `/healthz`, the process answers; `/readyz`, a worker can serve; `/metrics`, numbers for Prometheus; `/openapi.json`. */
 export function createOperations(sources: OperationsSources): ReadonlyMap<string, () => Promise<Response>> {
   return new Map([
     ["/healthz", async () => answer(JSON.stringify({ status: "ok" }), "application/json")],
@@ -51,6 +53,7 @@ export function createOperations(sources: OperationsSources): ReadonlyMap<string
         return answer(text, contentType);
       },
     ],
+    ["/openapi.json", async () => answer(JSON.stringify(sources.openApi()), "application/json")],
   ]);
 }
 

@@ -1,3 +1,4 @@
+import type { AnswerFailure, Failure } from "../../functions/_types.ts";
 import { AppError, type ErrorCode, errorCatalogue } from "../errors.ts";
 import { readUpstreamError } from "./upstream-error.ts";
 
@@ -40,19 +41,25 @@ const CLOSING: readonly ErrorCode[] = [
   "draining",
 ];
 
-/** The answer to a failure: the catalogue's status, OpenAI's envelope, and what clients read of when to repeat. */
-export function errorResponse(error: AppError, moreFields: Readonly<Record<string, unknown>> = {}): Response {
-  const { status, retry } = errorCatalogue[error.code];
-  const headers = new Headers();
-  if (retry === "never") headers.set("x-should-retry", "false");
-  if (error.code === "deadline_exceeded" && error.param === "queued") headers.set("x-should-retry", "true");
+/** What a dialect is told of a failure: the catalogue's status, and what clients read of when to repeat. */
+export function failureOf({ code, message, param, retryAfterMs }: AppError): Failure {
+  const { status, type, retry } = errorCatalogue[code];
+  const headers: Record<string, string> = {};
+  if (retry === "never") headers["x-should-retry"] = "false";
+  if (code === "deadline_exceeded" && param === "queued") headers["x-should-retry"] = "true";
   if (retry === "after") {
-    const waitMs = Math.min(Math.max(error.retryAfterMs ?? RETRY_AFTER_DEFAULT_MS, 1), RETRY_AFTER_MAX_MS);
-    headers.set("retry-after", String(Math.ceil(waitMs / 1_000)));
-    headers.set("retry-after-ms", String(Math.ceil(waitMs)));
+    const waitMs = Math.min(Math.max(retryAfterMs ?? RETRY_AFTER_DEFAULT_MS, 1), RETRY_AFTER_MAX_MS);
+    headers["retry-after"] = String(Math.ceil(waitMs / 1_000));
+    headers["retry-after-ms"] = String(Math.ceil(waitMs));
   }
-  if (error.code === "invalid_api_key") headers.set("www-authenticate", "Bearer");
-  if (CLOSING.includes(error.code)) headers.set("connection", "close");
+  if (code === "invalid_api_key") headers["www-authenticate"] = "Bearer";
+  if (CLOSING.includes(code)) headers["connection"] = "close";
+  return { status, code, message, type, param, headers };
+}
+
+/** The answer to a failure in OpenAI's envelope. */
+export function errorResponse(error: AppError, moreFields: Readonly<Record<string, unknown>> = {}): Response {
+  const { status, headers } = failureOf(error);
   return Response.json({ ...errorEnvelope(error), ...moreFields }, { status, headers });
 }
 
@@ -63,6 +70,18 @@ const CODE_HEADER = "x-embedge-code";
 export function refusalIn({ status, headers }: Response): AppError | undefined {
   const code = status < 400 ? null : headers.get(CODE_HEADER);
   return code !== null && Object.hasOwn(errorCatalogue, code) ? new AppError(code as ErrorCode) : undefined;
+}
+
+/** The same in the words of a route's dialect, where it has any. */
+export function failureResponse(error: AppError, answer: AnswerFailure | undefined): Response {
+  if (answer === undefined) return errorResponse(error);
+  try {
+    const response: unknown = answer(failureOf(error));
+    return response instanceof Response ? response : errorResponse(error);
+  } catch {
+    // The client still learns of the first failure, in the host's own words.
+    return errorResponse(error);
+  }
 }
 
 export interface ErrorEnvelope {

@@ -1,4 +1,4 @@
-import type { EventHandler, FunctionLimits, Handler } from "../../functions/_types.ts";
+import type { AnswerFailure, EventHandler, FunctionLimits, FunctionModule, Handler } from "../../functions/_types.ts";
 
 const METHOD_EXPORT = /^(?:onRequest\w*|GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)$/;
 
@@ -16,6 +16,11 @@ export interface ReadModule {
   /** Undefined where it says nothing of them. */
   readonly methods: readonly string[] | undefined;
   readonly limits: FunctionLimits;
+  /** How it says a failure; undefined where that is left to the host. */
+  readonly answerFailure: AnswerFailure | undefined;
+  /** Schemas that document it, as far as it has them. */
+  readonly body?: FunctionModule["body"];
+  readonly answer?: FunctionModule["answer"];
 }
 
 /** Throws with what to write where something is missing or wrong. */
@@ -28,6 +33,8 @@ export function readModule(module: Readonly<Record<string, unknown>>): ReadModul
     events,
     methods: readMethods(module),
     limits: readLimits(module),
+    answerFailure: readAnswerFailure(module),
+    ...readSchemas(module),
   };
 }
 
@@ -76,4 +83,19 @@ function readLimits(module: Readonly<Record<string, unknown>>): FunctionLimits {
     Object.entries(limits).every(([name, value]) => LIMITS.includes(name) && Number.isSafeInteger(value) && value >= 1);
   if (isRight) return limits;
   throw new TypeError("`limits` may hold `timeoutMs` and `bodyBytesMax`, whole numbers of 1 or more");
+}
+
+function readAnswerFailure(module: Readonly<Record<string, unknown>>): AnswerFailure | undefined {
+  const answer: unknown = module["answerFailure"];
+  if (answer === undefined || typeof answer === "function") return answer as AnswerFailure | undefined;
+  throw new TypeError("`answerFailure` must be a function that makes a Response of a failure");
+}
+
+function readSchemas(module: Readonly<Record<string, unknown>>): Pick<FunctionModule, "body" | "answer"> {
+  const { body, answer } = module;
+  return { ...(isSchema(body) && { body }), ...(isSchema(answer) && { answer }) };
+}
+
+function isSchema(value: unknown): value is NonNullable<FunctionModule["body"]> {
+  return typeof value === "object" && value !== null && "_zod" in value;
 }

@@ -2,10 +2,10 @@ import { AppError } from "../errors.ts";
 import type { BodyBudget } from "./body-budget.ts";
 import { readBoundedBody } from "./body-limit.ts";
 import type { Caller } from "./caller.ts";
-import { errorResponse, toAppError } from "./error-response.ts";
+import { failureResponse, toAppError } from "./error-response.ts";
 import type { InvocationResult, Invoker } from "./invocation.ts";
 import { ANY_METHOD, refuseMethod } from "./methods.ts";
-import type { RouteTable } from "./route-table.ts";
+import type { Route, RouteTable } from "./route-table.ts";
 
 /** A request for some function. */
 export interface FunctionCall {
@@ -53,12 +53,12 @@ export function createFunctionRunner(options: FunctionRunnerOptions): FunctionRu
   return {
     async run({ id, request, url, arrivedAtMs, caller = {} }) {
       const match = routes.match(url.pathname);
-      if (match === undefined) return failed(new AppError("not_found"), undefined);
-      const { pattern, methods, limits, handler } = match.route;
+      if (match === undefined) return failed(new AppError("not_found"));
+      const { pattern, methods, limits, handler, answerFailure } = match.route;
       // A function without a list answers OPTIONS itself.
-      const refusal = refuseMethod(request.method, methods ?? [...ANY_METHOD, "OPTIONS"]);
+      const refusal = refuseMethod(request.method, methods ?? [...ANY_METHOD, "OPTIONS"], answerFailure);
       if (refusal !== undefined) return { response: refusal, error: undefined, embedded: undefined, route: pattern };
-      if (handler instanceof AppError) return failed(handler, pattern);
+      if (handler instanceof AppError) return failed(handler, match.route);
       // Held until the answer begins: the texts that wait in the queue are this body.
       const lease = bodies?.open();
       try {
@@ -67,6 +67,7 @@ export function createFunctionRunner(options: FunctionRunnerOptions): FunctionRu
         const result = await invoker.invoke({
           id,
           handler,
+          answerFailure,
           params: match.params,
           request,
           url: url.href,
@@ -77,7 +78,7 @@ export function createFunctionRunner(options: FunctionRunnerOptions): FunctionRu
         });
         return { ...result, route: pattern };
       } catch (thrown) {
-        return failed(toAppError(thrown, "internal_error"), pattern);
+        return failed(toAppError(thrown, "internal_error"), match.route);
       } finally {
         lease?.release();
       }
@@ -85,6 +86,6 @@ export function createFunctionRunner(options: FunctionRunnerOptions): FunctionRu
   };
 }
 
-function failed(error: AppError, route: string | undefined): FunctionResult {
-  return { response: errorResponse(error), error, embedded: undefined, route };
+function failed(error: AppError, route?: Route): FunctionResult {
+  return { response: failureResponse(error, route?.answerFailure), error, embedded: undefined, route: route?.pattern };
 }

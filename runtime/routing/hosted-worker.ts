@@ -7,7 +7,7 @@ import type { AiScope } from "./ai-scope.ts";
 import type { BodyBudget } from "./body-budget.ts";
 import { callerOfRoute, type CallerRules } from "./caller.ts";
 import { checkCrons, type CronEvent } from "./crons.ts";
-import { errorResponse } from "./error-response.ts";
+import { failureResponse } from "./error-response.ts";
 import type { EventInvoker } from "./event-invocation.ts";
 import { createFunctionRunner, type FunctionRunner } from "./function-runner.ts";
 import { type Invocation, type InvocationResult, type Invoker, NO_TALLY } from "./invocation.ts";
@@ -15,6 +15,7 @@ import { type Declared, type Lease, LiveBindings, NOTHING_DECLARED } from "./liv
 import { createLiveRoutes, type LiveRoutes } from "./live-routes.ts";
 import { toFunction } from "./loaded-function.ts";
 import type { OpenLocalBindings } from "./local-bindings.ts";
+import type { Route } from "./route-table.ts";
 import { createWorkerEvents } from "./worker-events.ts";
 import { setOuterEnv } from "./worker-scope.ts";
 import { allowWorkersImport, type WorkersImport } from "./workers-import.ts";
@@ -39,6 +40,8 @@ export interface HostedWorker {
   readonly routes: readonly string[];
   readonly runner: FunctionRunner;
   readonly createEnv: (scope: AiScope) => Env;
+  /** The routes of its functions; none where they run somewhere else, or for one handler of everything. */
+  functions(): readonly Route[];
   /** What is wrong with its files. */
   problems(): readonly string[];
   /** Loads its functions anew, and reads what is declared; resolves with what is wrong. */
@@ -112,6 +115,7 @@ export async function loadWorker(options: WorkerOptions, loader: WorkerLoader): 
     routes,
     createEnv: (scope) => createEnv(bindings.latest, scope),
     runner: { ...runner, problem: () => bindings.problem },
+    functions: () => code.list(),
     problems: () => code.problems(),
     async reload() {
       const problems = await code.reload();
@@ -150,7 +154,7 @@ function allowImports({ functions, scriptPath }: WorkerOptions): WorkersImport |
   return code === undefined ? undefined : allowWorkersImport(path.dirname(path.resolve(code)));
 }
 
-interface Code extends Pick<LiveRoutes, "match" | "events" | "problems" | "reload"> {}
+interface Code extends Pick<LiveRoutes, "match" | "list" | "events" | "problems" | "reload"> {}
 
 async function loadCode(options: WorkerOptions, { clock, loadTimeoutMs }: WorkerLoader): Promise<Code> {
   const { name, functions, scriptPath, script } = options;
@@ -166,7 +170,7 @@ async function loadCode(options: WorkerOptions, { clock, loadTimeoutMs }: Worker
   const { events, ...route } = toFunction({ pattern: "/[[path]]", file: scriptPath ?? name }, module);
   // Of a plain Worker every path and every method is its own business, OPTIONS too.
   const match = { route: { ...route, methods: undefined }, params: {} };
-  return { match: () => match, events: () => events, problems: () => [], reload: async () => [] };
+  return { match: () => match, list: () => [], events: () => events, problems: () => [], reload: async () => [] };
 }
 
 interface Bound {
@@ -184,7 +188,7 @@ async function invokeBound(
   } catch (cause) {
     const message = "The bindings cannot be had: workerd does not run.";
     const error = new AppError("worker_failed", { message, cause });
-    return { response: errorResponse(error), error, embedded: NO_TALLY };
+    return { response: failureResponse(error, invocation.answerFailure), error, embedded: NO_TALLY };
   }
   try {
     return await invoker.invoke({ ...invocation, createEnv: (scope) => createEnv(lease.bindings, scope) });

@@ -1,11 +1,11 @@
-import type { Env, ExecutionContext, Handler } from "../../functions/_types.ts";
+import type { AnswerFailure, Env, ExecutionContext, Handler } from "../../functions/_types.ts";
 import type { Clock } from "../clock.ts";
 import type { EmbedResult } from "../embedder/embedder.ts";
 import { AppError, deadlineExceeded } from "../errors.ts";
 import type { AiScope } from "./ai-scope.ts";
 import type { Caller } from "./caller.ts";
 import { createBackgroundWork } from "./background-work.ts";
-import { errorResponse, toAppError } from "./error-response.ts";
+import { failureResponse, toAppError } from "./error-response.ts";
 
 export interface TimeoutLimits {
   /** Deadline of a request that asks for none. */
@@ -38,6 +38,8 @@ export interface RunScope {
 export interface Invocation {
   readonly id: string;
   readonly handler: Handler;
+  /** Says a failure in the words of the handler's dialect. */
+  readonly answerFailure?: AnswerFailure | undefined;
   readonly createEnv?: ((scope: AiScope) => Env) | undefined;
   readonly params: ExecutionContext["params"];
   /** Method, headers and signal; its body is not read. */
@@ -138,7 +140,7 @@ export function createInvoker(options: InvokerOptions): Invoker {
     } catch (thrown) {
       const isAborted = controller.signal.aborted;
       const error = toAppError(isAborted ? controller.signal.reason : thrown, "function_error");
-      return { response: errorResponse(error), error, embedded: tally };
+      return { response: failureResponse(error, invocation.answerFailure), error, embedded: tally };
     } finally {
       isOver = true;
       timer?.clear();

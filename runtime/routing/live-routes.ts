@@ -5,6 +5,8 @@ import { nextVersion } from "./module-versions.ts";
 
 /** The functions of a folder, which can be loaded again while they serve. */
 export interface LiveRoutes extends Pick<FunctionTable, "match"> {
+  /** Those that serve now. */
+  list(): FunctionTable["routes"];
   /** Handlers of the version that serves now. */
   events(): FunctionTable["events"];
   /** What is wrong with the files that could not be loaded. */
@@ -28,6 +30,7 @@ export async function createLiveRoutes(options: FunctionsFolderOptions): Promise
   let table = createFunctionTable(serving);
   return {
     match: (pathname) => table.match(pathname),
+    list: () => table.routes,
     events: () => table.events,
     problems: () => problemsOf(loaded),
     async reload() {

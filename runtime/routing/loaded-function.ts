@@ -37,7 +37,7 @@ export class EventConflictError extends Error {
   }
 }
 
-export interface FunctionTable extends Pick<RouteTable, "match"> {
+export interface FunctionTable extends RouteTable {
   /** Those of all files. */
   readonly events: Events;
 }

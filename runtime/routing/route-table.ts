@@ -1,4 +1,4 @@
-import type { FunctionLimits, Handler } from "../../functions/_types.ts";
+import type { AnswerFailure, FunctionLimits, FunctionModule, Handler } from "../../functions/_types.ts";
 import type { AppError } from "../errors.ts";
 
 /** One file of functions/. */
@@ -13,6 +13,11 @@ export interface Route {
   readonly limits: FunctionLimits;
   /** The handler, or why there is none: the route then answers with this failure. */
   readonly handler: Handler | AppError;
+  /** How the route's dialect says a failure; undefined: in OpenAI's envelope. */
+  readonly answerFailure?: AnswerFailure | undefined;
+  /** Schemas of the request's body and of the answer, for documents alone. */
+  readonly body?: FunctionModule["body"] | undefined;
+  readonly answer?: FunctionModule["answer"] | undefined;
 }
 
 export interface RouteMatch {

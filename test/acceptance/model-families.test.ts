@@ -49,6 +49,23 @@ describe.each([
     return Float32Array.from({ length: stored.dimensions }, (_, at) => bytes.readFloatLE((start + at) * 4));
   }
 
+  test.each(prompts)(
+    "what a text is for finds the prompt %s, in Cohere's words and in Voyage's",
+    async (promptName) => {
+      const purpose = promptName === "query" ? "query" : "document";
+      const rows = golden.texts.flatMap((text, row) => (text === "" ? [] : row));
+      const texts = rows.map((row) => golden.texts[row]);
+      const cohere = await ask("/v2/embed", { texts, input_type: `search_${purpose}` });
+      const voyage = await ask("/v1/embeddings", { input: texts, input_type: purpose });
+      const { float = [] } = cohere.embeddings as unknown as { readonly float?: number[][] };
+      for (const [index, row] of rows.entries()) {
+        const reference = referenceOf(promptName, row);
+        expect(maxAbsDifference(float[index] ?? [], reference)).toBeLessThanOrEqual(differenceMax);
+        expect(maxAbsDifference(voyage.data?.[index]?.embedding ?? [], reference)).toBeLessThanOrEqual(differenceMax);
+      }
+    },
+  );
+
   test.each(["default", ...prompts])("vectors equal the reference: prompt %s", async (promptName) => {
     const asked = promptName === "default" ? {} : { prompt_name: promptName };
     const { embeddings = [] } = await ask("/api/v1/embed", { texts: golden.texts, ...asked });

@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { text } from "node:stream/consumers";
-import { packageRoot } from "../../runtime/config/installation.ts";
+import { installation, packageRoot } from "../../runtime/config/installation.ts";
 import { workerEnvironment } from "../../runtime/pool/worker-command.ts";
 import { findRealWorker } from "../doubles/real-worker.ts";
 
@@ -23,7 +24,11 @@ export interface RawWork {
   readonly seconds: number;
   /** Computes every text as if it had so many tokens. */
   readonly padTo?: number;
+  /** With the extra `fast`. Default: where it is installed, as a host does. */
+  readonly isFast?: boolean;
 }
+
+export const isFastInstalled: boolean = existsSync(installation.fast);
 
 /** Runs `workers` processes side by side on the same texts, pinned as a host pins them; their figures are added up. */
 export async function measureRaw(work: RawWork): Promise<RawFigure> {
@@ -48,11 +53,12 @@ interface ProcessFigure {
 }
 
 async function runProcess(work: RawWork, core: number | undefined): Promise<ProcessFigure> {
-  const { texts, batch, seconds, padTo } = work;
+  const { texts, batch, seconds, padTo, isFast = isFastInstalled } = work;
   const { command, modelFolder, blasPath } = findRealWorker();
   const flags = ["--model", modelFolder, "--seconds", String(seconds), "--batches", String(batch), "--texts", "-"];
   if (blasPath !== undefined) flags.push("--blas", blasPath);
   if (core !== undefined) flags.push("--core", String(core));
+  if (isFast) flags.push("--fast", installation.fast);
   if (padTo !== undefined) flags.push("--pad-to", String(padTo));
   const child = spawn(command[0], ["-I", `${packageRoot}python/embed_worker/bench.py`, ...flags], {
     stdio: ["pipe", "pipe", "inherit"],

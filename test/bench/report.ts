@@ -38,6 +38,7 @@ export interface Table {
 
 const TARGETS = {
   onnxruntime: 1,
+  fast: 1.15,
   "sentence-transformers": 1.6,
   originalP95Ms: 25,
   requestP50Ms: 4,
@@ -86,15 +87,26 @@ export function picturesOf({ request, curves, permits, lookAhead }: BenchResult)
 }
 
 function enginesTable(rows: readonly EngineRow[]): string {
-  const head = ["texts", "embedge", "onnxruntime", "ratio", "sentence-transformers", "ratio"];
+  const head = [
+    "texts/s",
+    "embedge",
+    "with `fast`",
+    "onnxruntime",
+    "sentence-transformers",
+    "embedge / onnxruntime",
+    "`fast` / onnxruntime",
+    "embedge / sentence-transformers",
+  ];
   return markdown(
     head,
-    rows.map(({ texts, embedge, peers: { onnxruntime, "sentence-transformers": torch } }) => [
+    rows.map(({ texts, embedge, fast, peers: { onnxruntime, "sentence-transformers": torch } }) => [
       texts,
-      `${embedge.textsPerSecond.toFixed(0)}/s`,
-      `${onnxruntime.textsPerSecond.toFixed(0)}/s`,
+      embedge.textsPerSecond.toFixed(0),
+      fast?.textsPerSecond.toFixed(0) ?? "not installed",
+      onnxruntime.textsPerSecond.toFixed(0),
+      torch.textsPerSecond.toFixed(0),
       atLeast(embedge.textsPerSecond / onnxruntime.textsPerSecond, TARGETS.onnxruntime),
-      `${torch.textsPerSecond.toFixed(0)}/s`,
+      fast === undefined ? "-" : atLeast(fast.textsPerSecond / onnxruntime.textsPerSecond, TARGETS.fast),
       atLeast(embedge.textsPerSecond / torch.textsPerSecond, TARGETS["sentence-transformers"]),
     ]),
   );

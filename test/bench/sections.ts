@@ -10,7 +10,7 @@ import { type LoadResult, measureLoad } from "./load.ts";
 import { measureOpenLoad, type OpenLoadResult } from "./open-load.ts";
 import { measurePeer, type Peer, type PeerFigure, preparePeers } from "./peers.ts";
 import { measurePhases, type PhaseResult } from "./phases.ts";
-import { measureRaw, type RawFigure } from "./raw.ts";
+import { isFastInstalled, measureRaw, type RawFigure } from "./raw.ts";
 import { startServedHost } from "./served-host.ts";
 import { bodiesOf, type TextSet, textSets, textsOf } from "./texts.ts";
 
@@ -36,6 +36,8 @@ const OFFERED = [0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1] as const;
 export interface EngineRow {
   readonly texts: TextSet;
   readonly embedge: RawFigure;
+  /** With the extra `fast`, where it is installed. */
+  readonly fast: RawFigure | undefined;
   readonly peers: Readonly<Record<Peer, PeerFigure>>;
 }
 
@@ -46,10 +48,11 @@ export async function measureEngines({ seconds, workers, say }: Context): Promis
   for (const set of textSets) {
     say(`${set}: embedge, onnxruntime, sentence-transformers.`);
     const work = { texts: textsOf(set), batch: BATCH, seconds };
-    const embedge = await measureRaw({ ...work, workers });
+    const embedge = await measureRaw({ ...work, workers, isFast: false });
+    const fast = isFastInstalled ? await measureRaw({ ...work, workers, isFast: true }) : undefined;
     const onnxruntime = await measurePeer("onnxruntime", work);
     const torch = await measurePeer("sentence-transformers", work);
-    rows.push({ texts: set, embedge, peers: { onnxruntime, "sentence-transformers": torch } });
+    rows.push({ texts: set, embedge, fast, peers: { onnxruntime, "sentence-transformers": torch } });
   }
   return rows;
 }

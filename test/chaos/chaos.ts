@@ -15,6 +15,8 @@ import { watchRecovery } from "./recovery.ts";
 export interface ChaosOptions {
   readonly seconds: number;
   readonly seed: number;
+  /** Ends after so many faults, if the time does not end before. */
+  readonly faultsMax?: number;
   readonly workers?: number;
   readonly spares?: number;
 }
@@ -38,11 +40,13 @@ const faults: readonly Fault[] = ["kill all", ...single];
 const BATCH_TIMEOUT_MS = 1_000;
 /** For the pool alone time runs so much faster: a minute of health is two seconds, and the longest wait for a restart is one. */
 const POOL_HASTE = 30;
+const HANG_MAX_MS = 2_500;
 const TEXTS = 200;
 const CLIENTS = 16;
 
 /** Real MLX workers under load, and a fault every half a second or so, by chance from `seed`. */
-export async function runChaos({ seconds, seed, workers = 2, spares = 1 }: ChaosOptions): Promise<ChaosResult> {
+export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
+  const { seconds, seed, faultsMax = Infinity, workers = 2, spares = 1 } = options;
   const folder = mkdtempSync(join(tmpdir(), "embedge-chaos-"));
   const real = makeRealPool({
     command: proxied(folder),
@@ -70,7 +74,14 @@ export async function runChaos({ seconds, seed, workers = 2, spares = 1 }: Chaos
       textOf: (client, turn) => texts[(client * 31 + turn * 17) % TEXTS] ?? "",
       isVectorOf: (vector, text) => isClose(vector, vectors.get(text) ?? []),
     });
-    const counts = await injectFaults({ pool: real.pool, seed, seconds, beforeFault: recovery.noteFault, workers });
+    const counts = await injectFaults({
+      pool: real.pool,
+      seed,
+      seconds,
+      faultsMax,
+      beforeFault: recovery.noteFault,
+      workers,
+    });
     await clients.stop();
     return {
       answered: clients.answered,
@@ -90,17 +101,25 @@ interface Injection {
   readonly pool: WorkerPool;
   readonly seed: number;
   readonly seconds: number;
+  readonly faultsMax: number;
   readonly workers: number;
   readonly beforeFault: (pids: readonly number[], hasSpare: boolean) => void;
 }
 
-async function injectFaults({ pool, seed, seconds, workers, beforeFault }: Injection): Promise<Record<Fault, number>> {
+async function injectFaults({
+  pool,
+  seed,
+  seconds,
+  faultsMax,
+  workers,
+  beforeFault,
+}: Injection): Promise<Record<Fault, number>> {
   const chance = createChance(seed);
   const counts = Object.fromEntries(faults.map((fault) => [fault, 0])) as Record<Fault, number>;
   const endAtMs = performance.now() + seconds * 1_000;
   /** They look ready until they are given up. */
   const hung = new Set<number>();
-  while (performance.now() < endAtMs) {
+  for (let count = 0; count < faultsMax && performance.now() < endAtMs; count += 1) {
     await delay(chance.between(300, 1_500));
     const fault = chance.happens(0.05) ? "kill all" : chance.pick(single);
     // A text whose every worker dies under it looks guilty to anybody: one worker at most is missing before the next is hit.
@@ -110,7 +129,14 @@ async function injectFaults({ pool, seed, seconds, workers, beforeFault }: Injec
     const ready = healthy();
     const victim = ready[chance.between(0, Math.max(0, ready.length - 1))];
     if (victim === undefined || performance.now() >= endAtMs) continue;
-    if (isHanging(fault)) hung.add(victim);
+    if (isHanging(fault)) {
+      hung.add(victim);
+      // A spare that hangs is asked nothing, so nothing gives it up.
+      setTimeout(() => {
+        inflict("kill", victim, 0);
+        hung.delete(victim);
+      }, HANG_MAX_MS).unref();
+    }
     counts[fault] += 1;
     const isSudden = fault === "kill" || fault === "garbage";
     beforeFault(isSudden ? [victim] : [], ready.length > workers);

@@ -154,7 +154,12 @@ export function describeAiBinding(name: string, start: () => Promise<FunctionsHo
         description: expect.stringMatching(/^Answered by embedge-/),
         task: { name: "Text Embeddings" },
         tags: [],
-        properties: [{ property_id: "output_dimensions", value: String(FAKE_DIMENSIONS) }],
+        properties: [
+          { property_id: "output_dimensions", value: String(FAKE_DIMENSIONS) },
+          { property_id: "max_input_tokens", value: "256" },
+          { property_id: "pooling", value: "mean" },
+          { property_id: "prompts", value: '["query","document"]' },
+        ],
       });
       expect(await (await home.fetch("/ai?search=BGE-base", {})).json()).toHaveLength(1);
     });

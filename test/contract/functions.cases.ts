@@ -42,6 +42,12 @@ export const embed = (input: unknown, model: string = MODEL): RequestInit => ({
   method: "POST",
   body: JSON.stringify({ model, input }),
 });
+const cohere = (fields: object): RequestInit => ({
+  method: "POST",
+  body: JSON.stringify({ model: MODEL, texts: ["one"], ...fields }),
+  headers: { "content-type": "application/json" },
+});
+const inCohere = (message: unknown): object => ({ id: expect.any(String), message });
 const large = "a".repeat(3_000_000);
 
 export const cases: readonly Case[] = [
@@ -248,5 +254,42 @@ export const cases: readonly Case[] = [
     "/embed",
     embed({ text: ["fault:nan_row"] }),
     { status: 422, json: failure("poison_input", { param: "text[0]" }) },
+  ],
+
+  [
+    "a dialect with the model's prompt for a purpose",
+    "/dialect",
+    cohere({ input_type: "search_query" }),
+    {
+      status: 200,
+      json: expect.objectContaining({
+        texts: ["one"],
+        embeddings: { float: [[...fakeVector("query: one")].map((value) => expect.closeTo(value, 7))] },
+      }),
+    },
+  ],
+  [
+    "a failure of env.AI in the words of a dialect",
+    "/dialect",
+    cohere({ model: "none" }),
+    { status: 404, json: inCohere(expect.stringContaining('There is no model "none" here.')) },
+  ],
+  [
+    "a text that the model cannot take, in the words of a dialect",
+    "/dialect",
+    cohere({ texts: ["fault:nan_row"] }),
+    { status: 422, headers: { "x-should-retry": "false" }, json: inCohere(expect.any(String)) },
+  ],
+  [
+    "a body past the limit, in the words of a dialect",
+    "/dialect",
+    { method: "POST", body: "a".repeat(8_388_609) },
+    { status: 413, json: inCohere("The body has more than 8388608 bytes.") },
+  ],
+  [
+    "a method that is not listed, in the words of a dialect",
+    "/dialect",
+    { method: "PUT" },
+    { status: 405, headers: { allow: "POST, OPTIONS" }, json: inCohere(expect.any(String)) },
   ],
 ];

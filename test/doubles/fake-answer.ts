@@ -55,3 +55,10 @@ export function fakeAnswer(request: BatchRequest): BatchResult {
     pooling: pooling === "default" ? "mean" : pooling,
   };
 }
+
+/** Shape [rows, dimensions] as nested lists. */
+export function rows(data: Float32Array, dimensions: number): number[][] {
+  return Array.from({ length: data.length / dimensions }, (_, row) => [
+    ...data.subarray(row * dimensions, (row + 1) * dimensions),
+  ]);
+}

@@ -1,4 +1,4 @@
-import type { Handler } from "../../functions/_types.ts";
+import type { AnswerFailure, Handler } from "../../functions/_types.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import type { Embedder } from "../../runtime/embedder/embedder.ts";
 import { type AppDoors, type AppOptions, createApp } from "../../runtime/http/app.ts";
@@ -43,6 +43,7 @@ export function createMemoryApp(options: MemoryAppOptions = {}): ReturnType<type
     operations: {
       readiness: () => ({ ready: true, workersReady: 2, workersWanted: 2 }),
       metrics: async () => ({ contentType: "text/plain; version=0.0.4", text: "up 1\n" }),
+      openApi: () => ({}),
     },
     clock,
     doors: { allowedHosts: [], allowedOrigins: [], ...options.app },
@@ -58,9 +59,10 @@ export function routeTo(pattern: string, fetch: Handler["fetch"], methods?: read
 /** The route of a file of functions/. */
 export function routeOf(
   pattern: string,
-  module: { readonly default: Handler; readonly methods?: readonly string[] },
+  module: { readonly default: Handler; readonly methods?: readonly string[]; readonly answerFailure?: AnswerFailure },
 ): Route {
-  return { pattern, file: `${pattern}.ts`, methods: module.methods, limits: {}, handler: module.default };
+  const { default: handler, methods, answerFailure } = module;
+  return { pattern, file: `${pattern}.ts`, methods, limits: {}, handler, answerFailure };
 }
 
 export function postJson(body: unknown, headers: Record<string, string> = {}): RequestInit {

@@ -1,5 +1,6 @@
 import type { EmbedCall, Embedder, EmbedResult } from "../../runtime/embedder/embedder.ts";
 import { AppError } from "../../runtime/errors.ts";
+import type { ModelInfo } from "../../runtime/pool/worker-pool.ts";
 
 export interface MemoryEmbedder extends Embedder {
   /** Every call so far, in order. */
@@ -10,13 +11,15 @@ export interface MemoryEmbedderOptions {
   readonly dimensions?: number;
   /** Asked first; its result or failure replaces the vectors. */
   readonly intercept?: (call: EmbedCall) => Promise<EmbedResult> | undefined;
+  /** What its model is said to be; without it, not loaded. */
+  readonly info?: () => ModelInfo | undefined;
 }
 
 export const MODEL = "memory-model";
 export const REVISION = "memory-revision";
 
 /** An embedder without a model: the vector of a text depends on that text alone and has length 1. Texts over 20 characters are "cut". */
-export function createMemoryEmbedder({ dimensions = 4, intercept }: MemoryEmbedderOptions = {}): MemoryEmbedder {
+export function createMemoryEmbedder({ dimensions = 4, intercept, info }: MemoryEmbedderOptions = {}): MemoryEmbedder {
   const calls: EmbedCall[] = [];
   return {
     calls,
@@ -27,7 +30,7 @@ export function createMemoryEmbedder({ dimensions = 4, intercept }: MemoryEmbedd
       if (call.model.startsWith("unknown")) throw new AppError("model_not_found", { param: "model" });
       return embedResult(call.texts, dimensions);
     },
-    models: () => [{ name: MODEL, aliases: [], info: undefined, stage: "loaded", memoryBytes: 0 }],
+    models: () => [{ name: MODEL, aliases: [], info: info?.(), stage: "loaded", memoryBytes: 0 }],
   };
 }
 

@@ -7,6 +7,8 @@ import { type ServedCli, serveWithFakeWorkers } from "./served-cli.ts";
 /** What a host has open, by its own account. */
 export interface HostState {
   readonly rssBytes: number;
+  /** What is reachable, in the heap and outside of it. */
+  readonly liveBytes: number;
   /** By kind: sockets, timers, pipes. */
   readonly active: Readonly<Record<string, number>>;
 }
@@ -32,7 +34,8 @@ export default {
     const active = Object.fromEntries(
       [...Map.groupBy(process.getActiveResourcesInfo(), (kind) => kind)].map(([kind, all]) => [kind, all.length]),
     );
-    return Response.json({ rssBytes: process.memoryUsage().rss, active });
+    const { rss, heapUsed, external } = process.memoryUsage();
+    return Response.json({ rssBytes: rss, liveBytes: heapUsed + external, active });
   },
 };
 `;

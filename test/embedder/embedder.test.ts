@@ -24,7 +24,7 @@ describe("embedder", () => {
   test("a text costs its estimated tokens, and no more than the model reads", async () => {
     const { embedder, calls } = given();
     await embedder.embed(call(["one", "漢".repeat(300)]));
-    expect(calls[0]?.inputTokens).toEqual([4, 256]);
+    expect(calls[0]?.inputTokens).toEqual([3, 256]);
   });
 
   test("a prompt costs its tokens with each text, and is handed on", async () => {

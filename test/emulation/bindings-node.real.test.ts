@@ -43,7 +43,7 @@ describe("embedge dev", () => {
       secret: "from # .dev.vars",
       ai: [1, 8],
       cached: null,
-      names: "AI,BUCKET,DB,EMBEDDING_MODEL,GREETING,JOBS,KV,SECRET",
+      names: "AI,BUCKET,DB,EMBEDDING_MODEL,EMBEDDING_TEXTS_MAX,GREETING,JOBS,KV,SECRET",
     });
     expect(emulation(dev).filter(({ command }) => !command.startsWith("/bin/sh"))).toHaveLength(1);
   });

@@ -36,8 +36,11 @@ test.each([
   // What real clients send beside OpenAI's own fields, as measured.
   ["openai", { input: "a", user: "u", encoding_format: "base64" }],
   ["voyageai", { input: "a", input_type: "query", truncation: true, output_dimension: 4, output_dtype: "float" }],
-  ["litellm", { input: ["a"], timeout: 600, metadata: {}, extra_body: {}, task: "retrieval", late_chunking: false }],
-  ["an older one", { input: "a", models: [], inputs_type: 1, engine: "x", id: 1 }],
+  [
+    "litellm",
+    { input: ["a"], timeout: 600, metadata: {}, extra_body: {}, task: "retrieval.query", late_chunking: false },
+  ],
+  ["an older one", { input: "a", models: [], engine: "x", id: 1 }],
 ])("fields of %s's own do no harm (H40)", async (_, body) => {
   expect((await app.request("/v1/embeddings", postJson({ model: "m", ...body }))).status).toBe(200);
 });

@@ -163,7 +163,8 @@ describe("operations", () => {
     const counts = { isDraining: false, wasReady: true, workersReady: 1, workersWanted: 1, waiting: [] };
     const readiness = () => readinessOf({ ...counts, compute: computeOf(model) });
     const metrics = async () => ({ contentType: "text/plain", text: "" });
-    const response = await createMemoryApp({ app: { operations: { readiness, metrics } } }).request("/readyz");
+    const operations = { readiness, metrics, openApi: () => ({}) };
+    const response = await createMemoryApp({ app: { operations } }).request("/readyz");
     expect(await response.json()).toEqual({
       status: "ready",
       workers: { ready: 1, wanted: 1 },
@@ -177,7 +178,7 @@ describe("operations", () => {
     const problems = ["worker 1 could not start: no such model"];
     const readiness = () => ({ ready: false, code, problems, retryAfterMs: 2_000 }) as const;
     const metrics = async () => ({ contentType: "text/plain", text: "" });
-    const unready = createMemoryApp({ app: { operations: { readiness, metrics } } });
+    const unready = createMemoryApp({ app: { operations: { readiness, metrics, openApi: () => ({}) } } });
     const response = await unready.request("/readyz");
     expect([response.status, response.headers.get("retry-after")]).toEqual([503, "2"]);
     expect(await response.json()).toMatchObject({ error: { code }, problems });

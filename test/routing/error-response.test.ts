@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { AppError, type ErrorCode, errorCatalogue } from "../../runtime/errors.ts";
 import { InferenceUpstreamError } from "../../runtime/routing/upstream-error.ts";
-import { errorResponse, toAppError } from "../../runtime/routing/error-response.ts";
+import { errorResponse, failureResponse, toAppError } from "../../runtime/routing/error-response.ts";
 
 const headersOf = (code: ErrorCode, options?: ConstructorParameters<typeof AppError>[1]): Headers =>
   errorResponse(new AppError(code, options)).headers;
@@ -79,4 +79,27 @@ describe("the failure behind what was thrown", () => {
     expect(error.code).toBe("function_error");
     expect(error.message).toBe(errorCatalogue.function_error.meaning);
   });
+});
+
+test("a dialect chooses the words, and is told status and headers", async () => {
+  const error = new AppError("queue_full", { retryAfterMs: 1_500 });
+  const response = failureResponse(error, ({ status, code, headers }) => Response.json({ code }, { status, headers }));
+  expect([response.status, response.headers.get("retry-after"), await response.json()]).toEqual([
+    429,
+    "2",
+    { code: "queue_full" },
+  ]);
+});
+
+test.each([
+  [
+    "throws",
+    () => {
+      throw new Error("a fault of the dialect");
+    },
+  ],
+  ["gives no Response", () => "text" as unknown as Response],
+])("where a dialect's answer to a failure %s, the client gets the host's own", async (_, answer) => {
+  const response = failureResponse(new AppError("no_worker"), answer);
+  expect([response.status, await response.json()]).toMatchObject([503, { error: { code: "no_worker" } }]);
 });

@@ -133,6 +133,11 @@ describe("a file that cannot be loaded (F15)", () => {
     ["a method export", "export function onRequestPost() {}\n", /it exports onRequestPost, which is not supported/],
     ["a GET export", "export const GET = () => {};\n", /it exports GET, which is not supported/],
     ["methods that are none", `export const methods = "POST";\n${GOOD}`, /`methods` must be a list/],
+    [
+      "a word for failures that is none",
+      `export const answerFailure = "text";\n${GOOD}`,
+      /`answerFailure` must be a function/,
+    ],
   ])("because of %s says where and why", async (_, text, message) => {
     await write("f.mjs", text);
     expect(await failureOf()).toMatch(message);

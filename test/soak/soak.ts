@@ -7,8 +7,10 @@ export interface SoakResult {
   readonly seconds: number;
   /** Answers other than 200, errors and timeouts. */
   readonly failures: number;
-  /** From the end of the warm-up to the end, after a full garbage collection. */
+  /** Resident memory, from the end of the warm-up to the end; the first 100,000 requests or so warm it up. */
   readonly grownBytes: number;
+  /** Of that, what is still reachable after a full garbage collection. */
+  readonly grownLiveBytes: number;
   readonly descriptors: readonly [before: number | undefined, after: number | undefined];
   readonly timers: readonly [before: number, after: number];
   /** What the host's own counters say of the requests after the warm-up. */
@@ -55,6 +57,7 @@ export async function runSoak(requests: number, warmUp: number): Promise<SoakRes
     seconds,
     failures: result.non2xx + result.errors + result.timeouts,
     grownBytes: after.rssBytes - before.rssBytes,
+    grownLiveBytes: after.liveBytes - before.liveBytes,
     descriptors: [descriptorsBefore, descriptorsAfter],
     timers: [before.active["Timeout"] ?? 0, after.active["Timeout"] ?? 0],
     counted: {

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { readBody } from "../../_body.ts";
 import { answerJson } from "../../_rows.ts";
-import { type Asked, embedTexts, refuseUnmet, texts } from "../../_texts.ts";
+import { type Asked, embedTexts, refuseUnmet, texts, vectors } from "../../_texts.ts";
 import type { Handler } from "../../_types.ts";
 
 interface EmbedBody extends Asked {
@@ -20,6 +20,15 @@ export const body: z.ZodType<EmbedBody> = z.object({
   prompt: z.string().nullish(),
   dimensions: z.int().min(1).nullish(),
   truncation_side: z.enum(["right", "left"]).nullish(),
+});
+
+export const answer: z.ZodType = z.object({
+  embeddings: vectors,
+  model: z.string(),
+  revision: z.string().optional(),
+  dimension: z.int(),
+  usage: z.object({ total_tokens: z.int(), duration_ms: z.number() }),
+  truncated: z.array(z.int()).optional(),
 });
 
 const handler: Handler = {

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { readBody } from "../../_body.ts";
-import { embedTexts, text, texts } from "../../_texts.ts";
+import { dot, embedTexts, text, texts } from "../../_texts.ts";
 import type { Handler } from "../../_types.ts";
 
 export const methods: readonly string[] = ["POST"];
@@ -9,6 +9,8 @@ export const body: z.ZodType<{ source: string; sentences: readonly string[] }> =
   source: text,
   sentences: texts,
 });
+
+export const answer: z.ZodType = z.object({ scores: z.array(z.number()), model: z.string() });
 
 /** How near each sentence is in meaning to the source: 1 is the same. */
 const handler: Handler = {
@@ -25,9 +27,5 @@ const handler: Handler = {
     return Response.json({ scores, model: source.model });
   },
 };
-
-function dot(a: readonly number[], b: readonly number[]): number {
-  return a.reduce((sum, value, index) => sum + value * (b[index] ?? 0), 0);
-}
 
 export default handler;
