@@ -2,11 +2,20 @@ import { execFile } from "node:child_process";
 import { existsSync, statfsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
-import { availableParallelism, totalmem } from "node:os";
+import { availableParallelism } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import { z } from "zod";
-import { installation, modelsDirOf, packageRoot, sizePool, thisMachine } from "../config/installation.ts";
+import {
+  fastFolderOf,
+  installation,
+  machineMemoryBytes,
+  modelsDirOf,
+  packageRoot,
+  pythonOf,
+  sizePool,
+  thisMachine,
+} from "../config/installation.ts";
 import { findModelFolder } from "../config/model-folder.ts";
 import { ConfigError, exitCodes } from "../config/problems.ts";
 import type { Config } from "../config/schema.ts";
@@ -48,8 +57,7 @@ export function checkNode(version: string = process.versions.node): Finding {
 export function checkMachine(config: Config): readonly Finding[] {
   const { workers, device } = sizePool(config, thisMachine());
   const cores = availableParallelism();
-  const limit = process.constrainedMemory();
-  const memory = limit > 0 ? Math.min(limit, totalmem()) : totalmem();
+  const memory = machineMemoryBytes();
   const tight = memory < workers * WORKER_BYTES;
   return [
     {
@@ -162,12 +170,13 @@ const diagnosisSchema = z.object({
 
 /** The Python of the workers: its packages, MLX, BLAS and the extra `fast`. */
 export async function checkPython({ pool }: Config): Promise<readonly Finding[]> {
-  const python = pool.python === "auto" ? installation.python : pool.python;
+  const python = pythonOf(pool);
+  const fastFolder = fastFolderOf(pool);
   const blas = pool.blas === "auto" ? installation.blas : pool.blas;
   const isBlasMissing = pool.blas !== "none" && process.platform === "linux" && !existsSync(blas);
   const args = ["-I", path.join(packageRoot, "python/diagnose.py"), path.join(packageRoot, "python/requirements.lock")];
   if (existsSync(blas) && pool.blas !== "none") args.push("--blas", blas);
-  if (pool.fast === "auto" && existsSync(installation.fast)) args.push("--fast", installation.fast);
+  if (fastFolder !== undefined) args.push("--fast", fastFolder);
   // As in a worker: one thread, whatever the shell says.
   const env = { ...process.env, OPENBLAS_NUM_THREADS: "1", OMP_NUM_THREADS: "1" };
   let output: string;
@@ -179,8 +188,8 @@ export async function checkPython({ pool }: Config): Promise<readonly Finding[]>
     return [{ name: "python", state: "fail", text, mend: SET_UP, exitCode: exitCodes.unavailable }];
   }
   const findings = describeDiagnosis(diagnosisSchema.parse(JSON.parse(output)), isBlasMissing ? blas : undefined);
-  if (!args.includes("--fast") || findings.some(({ text }) => text.endsWith(WITH_FAST))) return findings;
-  const mend = `Remove ${installation.fast}, or install it again: npm run setup -- --fast (embedge setup --fast)`;
+  if (fastFolder === undefined || findings.some(({ text }) => text.endsWith(WITH_FAST))) return findings;
+  const mend = `Remove ${fastFolder}, or install it again: npm run setup -- --fast (embedge setup --fast)`;
   return [
     ...findings,
     { name: "fast", state: "warn", text: "the extra fast is installed and does not work here", mend },

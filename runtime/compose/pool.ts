@@ -1,8 +1,15 @@
 import { existsSync } from "node:fs";
-import { totalmem } from "node:os";
 import path from "node:path";
 import type { Clock } from "../clock.ts";
-import { installation, packageRoot, type PoolSizing } from "../config/installation.ts";
+import {
+  fastFolderOf,
+  installation,
+  machineMemoryBytes,
+  packageRoot,
+  PASS_TOKENS,
+  type PoolSizing,
+  pythonOf,
+} from "../config/installation.ts";
 import type { ModelFolder } from "../config/model-folder.ts";
 import { estimateWorkerBytes, memoryBytesMaxOf } from "../config/model-memory.ts";
 import type { Config } from "../config/schema.ts";
@@ -19,8 +26,6 @@ import { createScheduler } from "../scheduler/scheduler.ts";
 
 /** How often an input may be in a batch that fails before it is given up though no text was found guilty. */
 const ATTEMPTS_MAX = 8;
-/** Padded tokens of one forward pass: on a CPU larger ones fall out of the core's cache. */
-const MICRO_BATCH_TOKENS = { cpu: 512, gpu: 16_384 };
 /** Of the machine's memory that all workers together may hold. */
 const MEMORY_SHARE = 0.8;
 /** "auto": where every worker gets a core of its own. */
@@ -62,17 +67,16 @@ export function buildPool(config: Config, parts: PoolParts): ModelPool {
 /** The workers of one model. */
 function workersOf(config: Config, parts: PoolParts, model: ModelFolder): LocalPoolOptions {
   const { sizing, clock, random, log, metrics } = parts;
-  const python = config.pool.python === "auto" ? installation.python : config.pool.python;
   return {
-    command: [python, "-I", "-u", path.join(packageRoot, "python/embed_worker/__main__.py")],
+    command: [pythonOf(config.pool), "-I", "-u", path.join(packageRoot, "python/embed_worker/__main__.py")],
     modelFolder: model.folder,
     model: model.name,
     device: config.pool.device,
     blasPath: settleBlas(config.pool.blas),
-    fastFolder: config.pool.fast === "auto" && existsSync(installation.fast) ? installation.fast : undefined,
+    fastFolder: fastFolderOf(config.pool),
     // Loading it takes seconds and gigabytes, so only who asks for a GPU gets it.
     cudaFolder: config.pool.device === "gpu" && existsSync(installation.cuda) ? installation.cuda : undefined,
-    budgetTokens: MICRO_BATCH_TOKENS[sizing.device],
+    budgetTokens: PASS_TOKENS[sizing.device],
     workers: sizing.workers,
     spares: config.pool.spares,
     permits: sizing.permits,
@@ -99,10 +103,7 @@ function settleBlas(setting: string): string | undefined {
 /** The share of one worker. */
 function settleMemory(setting: number | "auto", workers: number): number {
   if (setting !== "auto") return setting;
-  // 0, or more than there is, where no control group limits this process.
-  const limit = process.constrainedMemory();
-  const there = limit > 0 ? Math.min(limit, totalmem()) : totalmem();
-  return (there * MEMORY_SHARE) / workers;
+  return (machineMemoryBytes() * MEMORY_SHARE) / workers;
 }
 
 export interface DispatcherParts {

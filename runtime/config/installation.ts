@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { availableParallelism, homedir } from "node:os";
+import { availableParallelism, homedir, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import path from "node:path";
 import { findHome, findModelsDir, type HomeSources } from "./home.ts";
@@ -36,13 +36,15 @@ export interface PoolSizing {
 }
 
 const WORKERS_ON_CPU_MAX = 4;
+/** Padded tokens of one forward pass: on a CPU larger ones fall out of the core's cache. */
+export const PASS_TOKENS: { readonly cpu: number; readonly gpu: number } = { cpu: 512, gpu: 16_384 };
 /**
  * Bounds of one batch. On a CPU a batch is no more than one forward pass, 0.1 s: larger ones are no faster, and what comes
  * later would wait for them. A GPU wants more at once.
  */
 const BATCH_TOKENS = {
-  cpu: { tokensMax: 512, paddedTokensMax: 8_192 },
-  gpu: { tokensMax: 16_384, paddedTokensMax: 16_384 },
+  cpu: { tokensMax: PASS_TOKENS.cpu, paddedTokensMax: 8_192 },
+  gpu: { tokensMax: PASS_TOKENS.gpu, paddedTokensMax: 16_384 },
 };
 
 /** Whether the sources run unbuilt, as in a clone, whose npm scripts set it up; else this is the built package. */
@@ -90,6 +92,23 @@ function readLocks(): string {
 /** Cores that this process may use, which containers and affinity masks limit. */
 export function thisMachine(): Machine {
   return { cores: availableParallelism(), platform: process.platform, arch: process.arch };
+}
+
+/** Memory that this process may use: the machine's, or less where a control group limits it. */
+export function machineMemoryBytes(): number {
+  // 0, or more than there is, where none does.
+  const limitBytes = process.constrainedMemory();
+  return limitBytes > 0 ? Math.min(limitBytes, totalmem()) : totalmem();
+}
+
+/** The Python of the workers. */
+export function pythonOf({ python }: Pick<PoolConfig, "python">): string {
+  return python === "auto" ? installation.python : python;
+}
+
+/** The packages of the extra `fast`; undefined where it is not installed or not wanted. */
+export function fastFolderOf({ fast }: Pick<PoolConfig, "fast">): string | undefined {
+  return fast === "auto" && existsSync(installation.fast) ? installation.fast : undefined;
 }
 
 /** Where pulled models are. */

@@ -1,4 +1,4 @@
-import { totalmem } from "node:os";
+import { machineMemoryBytes } from "./installation.ts";
 import { listTensors, type ModelFolder, type StoredTensor } from "./model-folder.ts";
 import type { Config } from "./schema.ts";
 
@@ -18,9 +18,7 @@ const BYTES_OF_FLOAT32 = 4;
 /** Settles `models.memoryBytesMax`: three fifths of what the machine, or the container, has. */
 export function memoryBytesMaxOf({ models }: Pick<Config, "models">): number {
   if (models.memoryBytesMax !== "auto") return models.memoryBytesMax;
-  const limitBytes = process.constrainedMemory();
-  const machineBytes = limitBytes > 0 ? Math.min(limitBytes, totalmem()) : totalmem();
-  return Math.floor(machineBytes * AUTOMATIC_SHARE);
+  return Math.floor(machineMemoryBytes() * AUTOMATIC_SHARE);
 }
 
 /** What one worker should take with this model, as far as its files tell; a worker that is ready tells better. */
