@@ -18,12 +18,11 @@ import { watchLoop } from "./loop-watchdog.ts";
 import { complain, print } from "./output.ts";
 import { readyText } from "./ready-text.ts";
 import { reloadSettings } from "./reload.ts";
-import type { Supervisor } from "./supervise.ts";
+import { SAME_SIGNAL_MS, type Supervisor } from "./supervise.ts";
 
 /** How people start this. */
 const START = isClone ? "npm start --" : "npx embedge serve";
 
-const SAME_SIGNAL_MS = 500;
 /** The number of the first socket from systemd. */
 const LISTEN_FDS_START = 3;
 /** How often a start looks whether a worker has a problem to tell of. */

@@ -18,7 +18,7 @@ type ToHost = { readonly type: "retire" };
 /** A new host that cannot serve by then is ended; the old one goes on. */
 const SUCCESSOR_READY_MS = 300_000;
 /** One Ctrl-C comes twice where npm passes it on. */
-const SAME_SIGNAL_MS = 500;
+export const SAME_SIGNAL_MS = 500;
 /** What a host has after the second signal. */
 const LAST_GRACE_MS = 1_000;
 const SUCCESSOR = "EMBEDGE_SUCCESSOR";

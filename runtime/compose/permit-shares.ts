@@ -1,5 +1,6 @@
 import type { Dispatcher } from "../embedder/dispatcher.ts";
 import type { ModelPoolListener } from "../pool/model-pool.ts";
+import { spreadPermits } from "../pool/seats.ts";
 
 /** The permits of the pool, shared out to the workers of each model anew whenever their number changes. */
 export interface PermitShares extends ModelPoolListener {
@@ -30,14 +31,13 @@ interface Holder {
  * no more is the scheduler's `flightsMax`.
  */
 export function createPermitShares({ permits, workers, dispatcher }: PermitSharesOptions): PermitShares {
-  let total = permits;
+  let shares = spreadPermits(permits, workers);
   const holders = new Map<string, Holder>();
 
-  const permitsOf = ({ share }: Holder): number =>
-    share === undefined ? 0 : Math.floor(total / workers) + (share < total % workers ? 1 : 0);
+  const permitsOf = ({ share }: Holder): number => (share === undefined ? 0 : (shares[share] ?? 0));
   const freeShare = (model: string): number | undefined => {
     const taken = [...holders.values()].filter((holder) => holder.model === model).map(({ share }) => share);
-    return Array.from({ length: workers }, (_, share) => share).find((share) => !taken.includes(share));
+    return [...shares.keys()].find((share) => !taken.includes(share));
   };
   const leave = (model: string): void => {
     for (const [workerId, holder] of holders) if (holder.model === model) holders.delete(workerId);
@@ -68,7 +68,7 @@ export function createPermitShares({ permits, workers, dispatcher }: PermitShare
       dispatcher.permitsChanged(workerId, permitsOf(holder));
     },
     change(next) {
-      total = next;
+      shares = spreadPermits(next, workers);
       for (const [workerId, holder] of holders) dispatcher.permitsChanged(workerId, permitsOf(holder));
     },
   };

@@ -7,7 +7,11 @@ const FILE_BYTES_MAX = 2 ** 20;
 
 /** The tables of a TOML file. Throws a ConfigError: 66 missing, 77 not readable, 78 not TOML, with line and column. */
 export function readConfigFile(file: string): Readonly<Record<string, unknown>> {
-  const text = readText(file);
+  return parseToml(file, readText(file));
+}
+
+/** The same of what was read from it. */
+export function parseToml(file: string, text: string): Readonly<Record<string, unknown>> {
   try {
     return parse(text);
   } catch (error) {

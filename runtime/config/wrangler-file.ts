@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import { parse, type ParseError, printParseErrorCode } from "jsonc-parser";
 import { z } from "zod";
-import { readConfigFile, readText } from "./file.ts";
+import { parseToml, readText } from "./file.ts";
 import { ConfigError, exitCodes } from "./problems.ts";
 
 /** What is read here of a wrangler configuration; all the rest is read by wrangler itself, where a binding asks for it. */
@@ -60,7 +60,8 @@ export function findWranglerFile(folder: string): string | undefined {
 
 /** Throws a ConfigError that names the file, and what is missing or wrong in it. */
 export function readWranglerFile(file: string, environment: string | undefined): WranglerFile {
-  const parsed = fileSchema.safeParse(file.endsWith(".toml") ? readConfigFile(file) : readJsonc(file));
+  const text = readText(file);
+  const parsed = fileSchema.safeParse(file.endsWith(".toml") ? parseToml(file, text) : parseJsonc(file, text));
   if (!parsed.success) {
     const problems = parsed.error.issues.map(({ path: at, message }) => `${file}: ${at.join(".")}: ${message}.`);
     throw new ConfigError(problems, exitCodes.config);
@@ -72,7 +73,7 @@ export function readWranglerFile(file: string, environment: string | undefined):
   const hasOwnRoutes = single !== undefined || routes.length > 0;
   return {
     file,
-    text: readText(file),
+    text,
     environment,
     main: main ?? top.main,
     routes: hasOwnRoutes ? listRoutes(single, routes) : listRoutes(top.route, top.routes ?? []),
@@ -110,8 +111,7 @@ function isTable(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null;
 }
 
-function readJsonc(file: string): unknown {
-  const text = readText(file);
+function parseJsonc(file: string, text: string): unknown {
   const errors: ParseError[] = [];
   const value: unknown = parse(text, errors, { allowTrailingComma: true });
   const [first] = errors;

@@ -5,7 +5,7 @@ import { AppError } from "../errors.ts";
 import type { PoolEvent, WorkerLoss } from "./pool-events.ts";
 import { createRecycler, type Recycler } from "./recycler.ts";
 import { Replica } from "./replica.ts";
-import { Seats } from "./seats.ts";
+import { Seats, spreadPermits } from "./seats.ts";
 import { workerCommandLine, workerEnvironment, type WorkerCommandOptions } from "./worker-command.ts";
 import { BatchError, type ModelInfo, type PoolListener, type WorkerPool } from "./worker-pool.ts";
 
@@ -129,14 +129,6 @@ async function stopAll(replicas: readonly Replica[], graceMs: number, clock: Clo
   });
   await Promise.all(replicas.map((replica) => replica.stopped));
   grace.clear();
-}
-
-/** As even as it goes: 5 permits over 2 workers are 3 and 2. */
-function spreadPermits(permits: number, workers: number): readonly number[] {
-  return Array.from(
-    { length: workers },
-    (_, index) => Math.floor(permits / workers) + (index < permits % workers ? 1 : 0),
-  );
 }
 
 function refusalOf(model: ModelInfo, wanted: string, replicas: readonly Replica[]): string | undefined {

@@ -74,3 +74,11 @@ export class Seats {
     }
   }
 }
+
+/** As even as it goes: 5 permits over 2 workers are 3 and 2. */
+export function spreadPermits(permits: number, workers: number): readonly number[] {
+  return Array.from(
+    { length: workers },
+    (_, index) => Math.floor(permits / workers) + (index < permits % workers ? 1 : 0),
+  );
+}
