@@ -1,4 +1,4 @@
-import type { LossReason, WorkerLoss } from "./pool-events.ts";
+import { HOPELESS_REASONS, type LossReason, type WorkerLoss } from "./pool-events.ts";
 import { BatchError, type PoolListener, type PoolStatus, type ReadyWorker, type WorkerPool } from "./worker-pool.ts";
 
 /** Workers of several models, each process with one of them. */
@@ -43,13 +43,8 @@ export type ModelEvent =
   | { readonly type: "model_loading" | "model_loaded" | "model_unloaded"; readonly model: string }
   | { readonly type: "model_failed"; readonly model: string; readonly problem: string };
 
-/** The same start would end in the same way. */
-const HOPELESS: ReadonlySet<LossReason> = new Set<LossReason>([
-  "start_failed",
-  "wrong_worker",
-  "start_timeout",
-  "spawn_failed",
-]);
+/** A first start that ends so is the last: nobody waits for a load that has taken all its time once more. */
+const GIVEN_UP_FOR: readonly LossReason[] = [...HOPELESS_REASONS, "start_timeout"];
 
 /** Starts that may end in any other way, over all workers of a model, before it is given up. */
 const START_FAILURES_MAX = 3;
@@ -172,7 +167,7 @@ class GroupedPool implements ModelPool {
     const { model, wasReady, isEnding } = group;
     if (wasReady || isEnding || reason === "stopped" || group.isPatient) return;
     group.startFailures += 1;
-    if (!HOPELESS.has(reason) && group.startFailures < START_FAILURES_MAX) return;
+    if (!GIVEN_UP_FOR.includes(reason) && group.startFailures < START_FAILURES_MAX) return;
     const problem = `${model} cannot be loaded: the worker ${message}.`;
     void this.#end(group).then(() => {
       this.#options.log({ type: "model_failed", model, problem });

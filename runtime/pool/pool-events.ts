@@ -20,6 +20,9 @@ export type LossReason =
   | "discarded"
   | "stopped";
 
+/** The same start would end in the same way. */
+export const HOPELESS_REASONS: readonly LossReason[] = ["start_failed", "spawn_failed", "wrong_worker"];
+
 export interface WorkerLoss {
   readonly reason: LossReason;
   /** One sentence without a full stop; the worker is its subject. */

@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import type { PoolEvent, WorkerLoss } from "./pool-events.ts";
+import { HOPELESS_REASONS, type PoolEvent, type WorkerLoss } from "./pool-events.ts";
 import { PythonWorker } from "./python-worker.ts";
 import { attemptAfterLoss, restartDelayMs } from "./restart-backoff.ts";
 import { createWorkerHealth, type WorkerHealth } from "./worker-health.ts";
@@ -35,8 +35,6 @@ export interface ReplicaOptions {
 
 /** From so many on the next start will hardly do better. */
 const HOPELESS_STARTS = 3;
-/** With these the first one tells. */
-const HOPELESS_REASONS: readonly string[] = ["start_failed", "spawn_failed", "wrong_worker"];
 
 /** One place of the pool: holds a worker, and starts another, for ever, when it is lost. */
 export class Replica {

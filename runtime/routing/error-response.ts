@@ -63,15 +63,6 @@ export function errorResponse(error: AppError, moreFields: Readonly<Record<strin
   return Response.json({ ...errorEnvelope(error), ...moreFields }, { status, headers });
 }
 
-/** By which a function names the failure that it answers itself, for log and metrics. */
-const CODE_HEADER = "x-embedge-code";
-
-/** The failure that a function's own answer tells of; undefined where it names none of the catalogue. */
-export function refusalIn({ status, headers }: Response): AppError | undefined {
-  const code = status < 400 ? null : headers.get(CODE_HEADER);
-  return code !== null && Object.hasOwn(errorCatalogue, code) ? new AppError(code as ErrorCode) : undefined;
-}
-
 /** The same in the words of a route's dialect, where it has any. */
 export function failureResponse(error: AppError, answer: AnswerFailure | undefined): Response {
   if (answer === undefined) return errorResponse(error);
@@ -82,6 +73,15 @@ export function failureResponse(error: AppError, answer: AnswerFailure | undefin
     // The client still learns of the first failure, in the host's own words.
     return errorResponse(error);
   }
+}
+
+/** By which a function names the failure that it answers itself, for log and metrics. */
+const CODE_HEADER = "x-embedge-code";
+
+/** The failure that a function's own answer tells of; undefined where it names none of the catalogue. */
+export function refusalIn({ status, headers }: Response): AppError | undefined {
+  const code = status < 400 ? null : headers.get(CODE_HEADER);
+  return code !== null && Object.hasOwn(errorCatalogue, code) ? new AppError(code as ErrorCode) : undefined;
 }
 
 export interface ErrorEnvelope {

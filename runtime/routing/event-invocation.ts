@@ -3,7 +3,7 @@ import type { Clock } from "../clock.ts";
 import { AppError, deadlineExceeded } from "../errors.ts";
 import type { AiScope } from "./ai-scope.ts";
 import { createBackgroundWork } from "./background-work.ts";
-import type { InvokerOptions } from "./invocation.ts";
+import { type InvokerOptions, unlessAborted } from "./invocation.ts";
 
 export interface EventInvokerOptions extends Pick<InvokerOptions, "within" | "waitUntilMs" | "onBackgroundFailure"> {
   readonly clock: Clock;
@@ -56,12 +56,9 @@ export function createEventInvoker(options: EventInvokerOptions): EventInvoker {
     const timer = clock.setTimer(clock.nowMs() + options.eventTimeoutMs, () => {
       controller.abort(deadlineExceeded("in_flight"));
     });
-    const aborted = new Promise<never>((_, reject) => {
-      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    });
     try {
       const call = async (): Promise<unknown> => handle(env, context);
-      await Promise.race([within({ env, context }, call), aborted]);
+      await unlessAborted(within({ env, context }, call), signal);
     } finally {
       isOver = true;
       timer.clear();

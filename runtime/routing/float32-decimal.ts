@@ -16,8 +16,8 @@ export function toFloat32Decimal(value: number): number {
 }
 
 /** Within these the scales are powers of ten that a double holds exactly: 1e5 to 1e21. */
-export const SCALED_MIN = 1e-13;
-export const SCALED_MAX = 1;
+const SCALED_MIN = 1e-13;
+const SCALED_MAX = 1;
 
 function scaleFor6Digits(magnitude: number): number {
   let scale = 1e6;

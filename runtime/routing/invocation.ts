@@ -191,7 +191,8 @@ function toRequest({ request, url, body, caller }: Invocation, signal: AbortSign
   return new Request(url, { method, headers, signal, ...(body !== undefined && { body }) });
 }
 
-async function unlessAborted(answer: Promise<unknown>, signal: AbortSignal): Promise<unknown> {
+/** What `answer` gives, or rejects with the reason of the signal as soon as that aborts. */
+export async function unlessAborted(answer: Promise<unknown>, signal: AbortSignal): Promise<unknown> {
   let leave = (): void => {};
   const aborted = new Promise<never>((_, reject) => {
     leave = () => reject(signal.reason);

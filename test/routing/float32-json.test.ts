@@ -19,7 +19,7 @@ test("any float32 is written as the number that toFloat32Decimal gives", () => {
   );
 });
 
-test("the ends of the range that is written digit by digit", () => {
+test("numbers near 1, and the smallest and largest there are", () => {
   const data = Float32Array.of(1, -1, 0.99999994, 0.5, -0.1, 1e-13, 1e-12, 9.9999998e-14, 1e-6, 3.4e38, 1e-45);
   expect(decode(encodeRow(data))).toEqual(Array.from(data, toFloat32Decimal));
 });
