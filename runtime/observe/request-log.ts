@@ -40,48 +40,49 @@ export interface RunLine {
 const EXPLAINED: readonly string[] = ["internal_error", "function_error", "function_failed", "worker_failed"];
 
 /** One line for a request: debug for probes and scrapes, error with the stack where code failed, else info. */
-export function logRequest(logger: Logger, line: RequestLine): void {
-  const { id, method, route, status, error, embedded } = line;
-  const fields = {
-    id,
-    method,
-    route,
-    status,
-    ms: round(line.ms),
-    ...(embedded !== undefined && {
-      ...describeModels(embedded.models),
-      texts: embedded.texts,
-      tokens: embedded.tokens,
-      queueMs: round(embedded.queueMs),
-      batchMs: round(embedded.batchMs),
-    }),
-    ...(error !== undefined && { code: error.code }),
-    ...(error?.param !== undefined && { param: error.param }),
-  };
-  if (error !== undefined && EXPLAINED.includes(error.code)) {
-    logger.error({ ...fields, stack: describeFailure(error.cause) }, "request");
-  } else if (line.kind === "operation") logger.debug(fields, "request");
-  else logger.info(fields, "request");
+export function logRequest(
+  logger: Logger,
+  { id, method, route, status, ms, kind, error, embedded }: RequestLine,
+): void {
+  const fields = { id, method, route, status, ms: round(ms), ...describeWork(embedded) };
+  write(logger, { fields, error, level: kind === "operation" ? "debug" : "info", message: "request" });
 }
 
 /** One line for a run: as for a request. */
 export function logRun(logger: Logger, { id, ms, error, embedded }: RunLine): void {
-  const fields = {
-    id,
-    ms: round(ms),
-    ...(embedded !== undefined && {
-      ...describeModels([{ name: embedded.model, revision: embedded.revision }]),
-      texts: embedded.tokenCounts.length,
-      tokens: embedded.tokenCounts.reduce((sum, tokens) => sum + tokens, 0),
-      queueMs: round(embedded.queueMs),
-      batchMs: round(embedded.batchMs),
-    }),
+  const work = embedded && {
+    models: [{ name: embedded.model, revision: embedded.revision }],
+    texts: embedded.tokenCounts.length,
+    tokens: embedded.tokenCounts.reduce((sum, tokens) => sum + tokens, 0),
+    queueMs: embedded.queueMs,
+    batchMs: embedded.batchMs,
+  };
+  write(logger, { fields: { id, ms: round(ms), ...describeWork(work) }, error, level: "info", message: "run" });
+}
+
+interface Line {
+  readonly fields: object;
+  readonly error: RequestLine["error"];
+  /** Of a line that tells of no failure of code. */
+  readonly level: "debug" | "info";
+  readonly message: string;
+}
+
+function write(logger: Logger, { fields, error, level, message }: Line): void {
+  const facts = {
+    ...fields,
     ...(error !== undefined && { code: error.code }),
     ...(error?.param !== undefined && { param: error.param }),
   };
   if (error !== undefined && EXPLAINED.includes(error.code)) {
-    logger.error({ ...fields, stack: describeFailure(error.cause) }, "run");
-  } else logger.info(fields, "run");
+    logger.error({ ...facts, stack: describeFailure(error.cause) }, message);
+  } else logger[level](facts, message);
+}
+
+function describeWork(work: RequestWork | undefined): object {
+  if (work === undefined) return {};
+  const { models, texts, tokens, queueMs, batchMs } = work;
+  return { ...describeModels(models), texts, tokens, queueMs: round(queueMs), batchMs: round(batchMs) };
 }
 
 /** Nearly always one; nothing where no text was embedded. */
