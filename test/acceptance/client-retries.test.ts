@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { systemClock } from "../../runtime/clock.ts";
 import { AppError, type ErrorCode } from "../../runtime/errors.ts";
 import { type Listener, listen } from "../../runtime/http/listen.ts";
+import { listenOptions } from "../doubles/memory-server.ts";
 import { createMemoryEmbedder, MODEL } from "../doubles/memory-embedder.ts";
 import { createMemoryFunctions, modelInfo } from "../doubles/memory-functions.ts";
 import { javascriptClients } from "./javascript-clients.ts";
@@ -21,15 +21,7 @@ beforeAll(async () => {
     },
   });
   const app = await createMemoryFunctions({ embedder });
-  listener = await listen((request) => app.fetch(request), {
-    host: "127.0.0.1",
-    port: 0,
-    clock: systemClock,
-    headersTimeoutMs: 10_000,
-    bodyTimeoutMs: 30_000,
-    writeTimeoutMs: 30_000,
-    takesBody: () => true,
-  });
+  listener = await listen((request) => app.fetch(request), listenOptions);
 });
 afterAll(() => listener.close(0));
 beforeEach(() => calls.clear());

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { packageRoot } from "../../runtime/config/installation.ts";
 import { until } from "../doubles/wait.ts";
-import { freePort } from "./free-port.ts";
+import { freePort } from "../doubles/free-port.ts";
 import { measureLoad } from "./load.ts";
 
 const START_LIMIT_MS = 60_000;

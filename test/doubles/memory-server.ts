@@ -6,6 +6,17 @@ import { createMemoryApp } from "./memory-app.ts";
 
 export const BODY_BYTES_MAX = 100;
 
+/** A free port, usual times, and bodies of every length. */
+export const listenOptions: ListenOptions = {
+  host: "127.0.0.1",
+  port: 0,
+  clock: systemClock,
+  headersTimeoutMs: 10_000,
+  bodyTimeoutMs: 30_000,
+  writeTimeoutMs: 30_000,
+  takesBody: () => true,
+};
+
 /** Opens servers on free ports over an embedder in memory; each is closed after its test. */
 export function memoryServers(): (routes: readonly Route[], options?: Partial<ListenOptions>) => Promise<Listener> {
   let opened: Listener[] = [];
@@ -16,12 +27,7 @@ export function memoryServers(): (routes: readonly Route[], options?: Partial<Li
   return async (routes, options = {}) => {
     const app = createMemoryApp({ routes, app: { bodyBytesMax: BODY_BYTES_MAX } });
     const listener = await listen((request) => app.fetch(request), {
-      host: "127.0.0.1",
-      port: 0,
-      clock: systemClock,
-      headersTimeoutMs: 10_000,
-      bodyTimeoutMs: 30_000,
-      writeTimeoutMs: 30_000,
+      ...listenOptions,
       takesBody: (bytes) => bytes <= BODY_BYTES_MAX,
       ...options,
     });

@@ -39,6 +39,8 @@ export interface ScriptedRun {
 export interface ScriptedPool extends WorkerPool, Pick<ModelPool, "load" | "unload"> {
   /** In order of start. */
   readonly running: readonly ScriptedRun[];
+  /** Ends all that runs now with healthy answers. */
+  finishAll(): void;
   /** Every batch ever started, in order of start. */
   readonly started: readonly { readonly workerId: string; readonly request: BatchRequest }[];
   /** Makes one more worker ready, after `start`; returns its id. */
@@ -108,6 +110,10 @@ export function createScriptedPool(options: ScriptedPoolOptions = {}): ScriptedP
 
   return {
     running,
+    finishAll() {
+      // A copy, since each one that ends leaves the list.
+      for (const open of running.slice()) open.finish();
+    },
     started,
     addWorker,
     lose,

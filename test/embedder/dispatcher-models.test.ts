@@ -3,6 +3,7 @@ import { createDispatcher, type Dispatcher, type DispatchCall } from "../../runt
 import { cutFromHead } from "../../runtime/scheduler/batch-policy.ts";
 import { createScheduler } from "../../runtime/scheduler/scheduler.ts";
 import { FAKE_MODEL, fakeModelInfo } from "../doubles/fake-answer.ts";
+import { submitTo } from "../doubles/submit-to.ts";
 import { createScriptedPool, type ScriptedPool } from "../doubles/scripted-pool.ts";
 import { createVirtualClock, type VirtualClock } from "../doubles/virtual-clock.ts";
 
@@ -57,7 +58,7 @@ describe("a dispatcher over several models", () => {
   test("the result names the revision of the worker's model", async () => {
     world = await createWorld();
     const call = submit(["a"]);
-    finishAll();
+    world.pool.finishAll();
     expect((await call).revision).toBe(fakeModelInfo().revision);
   });
 
@@ -65,13 +66,13 @@ describe("a dispatcher over several models", () => {
     world = await createWorld();
     const call = submit(["1", "2", "3", "4", "5", "6"]);
     const [run] = world.pool.running;
-    finishAll();
+    world.pool.finishAll();
     await expect.poll(() => world.pool.started.length).toBe(2);
     world.pool.lose(run?.workerId ?? "");
     const id = world.pool.addWorker(1);
     world.dispatcher.workerReady({ id, permits: 1, model: fakeModelInfo({ revision: "another" }) });
     await expect.poll(() => world.pool.started.length).toBe(3);
-    finishAll();
+    world.pool.finishAll();
     await expect(call).rejects.toMatchObject({ code: "model_changed", retryAfterMs: 1_000 });
     expect(world.dispatcher.snapshot()).toMatchObject({ liveInputs: 0, flights: 0 });
   });
@@ -96,20 +97,6 @@ async function createWorld(): Promise<World> {
   return { dispatcher, pool, clock, moves };
 }
 
-function submit(texts: readonly string[], changes: Partial<DispatchCall> = {}): ReturnType<Dispatcher["submit"]> {
-  return world.dispatcher.submit({
-    model: FAKE_MODEL,
-    pooling: "default",
-    normalize: true,
-    texts,
-    inputTokens: texts.map(() => 10),
-    deadlineAtMs: world.clock.nowMs() + 30_000,
-    signal: new AbortController().signal,
-    ...changes,
-  });
-}
-
-function finishAll(): void {
-  // A copy, since each one that ends leaves the list.
-  for (const run of world.pool.running.slice()) run.finish();
+function submit(texts: readonly string[], changes?: Partial<DispatchCall>): ReturnType<Dispatcher["submit"]> {
+  return submitTo(world, texts, changes);
 }

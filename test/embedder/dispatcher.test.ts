@@ -4,7 +4,8 @@ import { AppError } from "../../runtime/errors.ts";
 import { cutFromHead } from "../../runtime/scheduler/batch-policy.ts";
 import type { SchedulerLimits } from "../../runtime/scheduler/events.ts";
 import { createScheduler } from "../../runtime/scheduler/scheduler.ts";
-import { FAKE_MODEL, fakeVector, rows } from "../doubles/fake-answer.ts";
+import { fakeVector, rows } from "../doubles/fake-answer.ts";
+import { submitTo } from "../doubles/submit-to.ts";
 import { createScriptedPool, type ScriptedPool } from "../doubles/scripted-pool.ts";
 import { createVirtualClock, type VirtualClock } from "../doubles/virtual-clock.ts";
 
@@ -69,9 +70,9 @@ test("Q01 a call that is aborted while it waits never reaches a worker", async (
   const last = submit(["last"]);
   gone.abort();
   await expect(waiting).rejects.toMatchObject({ code: "client_gone" });
-  finishAll();
+  world.pool.finishAll();
   await first;
-  finishAll();
+  world.pool.finishAll();
   await last;
   expect(world.pool.started.map(({ request }) => request.texts)).toEqual([["first"], ["last"]]);
 });
@@ -82,13 +83,13 @@ test("Q02 a call that is aborted in flight keeps its permit until the worker ans
   const gone = new AbortController();
   const aborted = submit(["aborted"], { signal: gone.signal });
   const neighbour = submit(["neighbour"]);
-  finishAll();
+  world.pool.finishAll();
   await head;
   expect(world.pool.running[0]?.request.texts).toEqual(["aborted", "neighbour"]);
   gone.abort();
   await expect(aborted).rejects.toMatchObject({ code: "client_gone" });
   expect(world.dispatcher.snapshot()).toMatchObject({ freePermits: 0, flights: 1 });
-  finishAll();
+  world.pool.finishAll();
   expect(rows((await neighbour).data, 8)).toEqual([[...fakeVector("neighbour")]]);
   expect(world.dispatcher.snapshot()).toMatchObject({ freePermits: 1, flights: 0, liveInputs: 0 });
 });
@@ -99,7 +100,7 @@ test("W01 a worker that dies in a batch loses nothing: its texts run again", asy
   const [run] = world.pool.running;
   world.pool.lose(run?.workerId ?? "");
   await expect.poll(() => world.pool.started.length).toBe(2);
-  finishAll();
+  world.pool.finishAll();
   const result = await call;
   expect(rows(result.data, 8)).toEqual([[...fakeVector("a")], [...fakeVector("b")]]);
 });
@@ -109,7 +110,7 @@ test("W04 a batch that is overdue costs its worker, not its call", async () => {
   const call = submit(["slow"], { deadlineAtMs: 60_000 });
   world.clock.advance(LIMITS.batchTimeoutMs + 1);
   await expect.poll(() => world.pool.started.length).toBe(2);
-  finishAll();
+  world.pool.finishAll();
   await expect(call).resolves.toMatchObject({ dimensions: 8 });
 });
 
@@ -121,7 +122,7 @@ test("Q08 a deadline that passes in the queue ends the call at that moment, nami
   expect(world.dispatcher.snapshot().liveCalls).toBe(2);
   world.clock.advance(1);
   await expect(waiting).rejects.toMatchObject({ code: "deadline_exceeded", param: "queued" });
-  finishAll();
+  world.pool.finishAll();
   await running;
 });
 
@@ -135,7 +136,7 @@ test("Q23 a full queue refuses at once, with a time to come back", async () => {
   expect((error as AppError).retryAfterMs).toBeGreaterThanOrEqual(1_000);
   for (const call of [running, filling]) void call.catch(() => undefined);
   while (world.pool.running.length > 0) {
-    finishAll();
+    world.pool.finishAll();
     await Promise.resolve();
     await Promise.resolve();
   }
@@ -157,9 +158,9 @@ test("the wait for a permit is told once a call", async () => {
   const first = submit(["first"]);
   const second = submit(["second"]);
   world.clock.advance(30);
-  finishAll();
+  world.pool.finishAll();
   await first;
-  finishAll();
+  world.pool.finishAll();
   expect((await second).queueMs).toBe(30);
   expect(world.permitWaitsMs).toEqual([0, 30]);
 });
@@ -173,7 +174,7 @@ test("calls that arrive in one turn of the event loop share a batch", async () =
   expect([world.pool.started.length, deferred.length]).toEqual([0, 1]);
   for (const run of deferred) run();
   expect(world.pool.running.map(({ request }) => request.texts)).toEqual([["first", "second", "third"]]);
-  finishAll();
+  world.pool.finishAll();
   const outcomes = await Promise.allSettled(calls);
   expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "fulfilled", "rejected", "fulfilled"]);
 });
@@ -189,7 +190,7 @@ test("calls of turns that follow each other share a batch, which starts with the
   expect(world.pool.started).toHaveLength(0);
   turn();
   expect(world.pool.running.map(({ request }) => request.texts)).toEqual([["first", "second", "third"]]);
-  finishAll();
+  world.pool.finishAll();
   await Promise.all(calls);
 });
 
@@ -203,7 +204,7 @@ test("a stream of calls without a pause is submitted after four turns", async ()
     deferred.shift()?.();
   }
   expect(world.pool.running.map(({ request }) => request.texts.length)).toEqual([4]);
-  finishAll();
+  world.pool.finishAll();
   await Promise.all(calls);
 });
 
@@ -213,10 +214,10 @@ test("tenant and priority of a call decide when it starts", async () => {
   const calls = [submit(["bulk"], { priority: "bulk" })];
   calls.push(submit(["first of ada", "second of ada"], { tenant: "ada" }));
   calls.push(submit(["of bob"], { tenant: "bob" }));
-  finishAll();
+  world.pool.finishAll();
   await running;
   expect(world.pool.started[1]?.request.texts).toEqual(["first of ada", "of bob", "second of ada", "bulk"]);
-  finishAll();
+  world.pool.finishAll();
   await Promise.all(calls);
 });
 
@@ -226,7 +227,7 @@ test("Q22 permits taken away are not used again", async () => {
   const waiting = submit(["waiting"]);
   expect(world.dispatcher.snapshot()).toMatchObject({ queueInputs: 1, flights: 0, freePermits: 0 });
   world.dispatcher.permitsChanged(world.pool.status().workers[0]?.id ?? "", 1);
-  finishAll();
+  world.pool.finishAll();
   await waiting;
 });
 
@@ -240,7 +241,7 @@ test("Q03 a call that is aborted in the instant of its deadline ends once, and h
   const waiting = submit(["waiting"], { deadlineAtMs, signal: abort.signal });
   world.clock.advance(10);
   await expect(waiting).rejects.toMatchObject({ code: "deadline_exceeded" });
-  finishAll();
+  world.pool.finishAll();
   await running;
   expect(world.dispatcher.snapshot()).toMatchObject({ queueInputs: 0, liveInputs: 0, freePermits: 1 });
 });
@@ -250,7 +251,7 @@ test("drain refuses what comes, finishes what runs and leaves no timer", async (
   const running = submit(["running"]);
   const drained = world.dispatcher.drain(10_000);
   await expect(submit(["late"])).rejects.toMatchObject({ code: "draining", retryAfterMs: 1_000 });
-  finishAll();
+  world.pool.finishAll();
   await running;
   await drained;
   expect(world.clock.timers).toBe(0);
@@ -281,20 +282,6 @@ async function createWorld(script: Script): Promise<World> {
   return { dispatcher, pool, clock, permitWaitsMs };
 }
 
-function submit(texts: readonly string[], changes: Partial<DispatchCall> = {}): ReturnType<Dispatcher["submit"]> {
-  return world.dispatcher.submit({
-    model: FAKE_MODEL,
-    pooling: "default",
-    normalize: true,
-    texts,
-    inputTokens: texts.map(() => 10),
-    deadlineAtMs: world.clock.nowMs() + 30_000,
-    signal: new AbortController().signal,
-    ...changes,
-  });
-}
-
-function finishAll(): void {
-  // A copy, since each one that ends leaves the list.
-  for (const run of world.pool.running.slice()) run.finish();
+function submit(texts: readonly string[], changes?: Partial<DispatchCall>): ReturnType<Dispatcher["submit"]> {
+  return submitTo(world, texts, changes);
 }

@@ -1,10 +1,10 @@
 import OpenAI, { APIError } from "openai";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import * as embeddings from "../../functions/v1/embeddings.ts";
-import { systemClock } from "../../runtime/clock.ts";
 import { AppError } from "../../runtime/errors.ts";
 import { type Listener, listen } from "../../runtime/http/listen.ts";
 import { createMemoryApp, routeOf } from "../doubles/memory-app.ts";
+import { listenOptions } from "../doubles/memory-server.ts";
 import { createMemoryEmbedder, MODEL, vectorOf } from "../doubles/memory-embedder.ts";
 
 let refusals: AppError[] = [];
@@ -22,15 +22,7 @@ beforeAll(async () => {
     },
   });
   const app = createMemoryApp({ embedder, routes: [routeOf("/v1/embeddings", embeddings)] });
-  listener = await listen((request) => app.fetch(request), {
-    host: "127.0.0.1",
-    port: 0,
-    clock: systemClock,
-    headersTimeoutMs: 10_000,
-    bodyTimeoutMs: 30_000,
-    takesBody: () => true,
-    writeTimeoutMs: 30_000,
-  });
+  listener = await listen((request) => app.fetch(request), listenOptions);
   client = new OpenAI({ baseURL: `http://127.0.0.1:${listener.port}/v1`, apiKey: "none" });
 });
 afterAll(() => listener.close(0));

@@ -1,10 +1,9 @@
 import { hostname } from "node:os";
 import path from "node:path";
-import { createServer, type AddressInfo } from "node:net";
-import { once } from "node:events";
 import { describe, expect, test } from "vitest";
 import { makeKey, writeKeys } from "../../runtime/config/keys-file.ts";
 import { ConfigError } from "../../runtime/config/problems.ts";
+import { freePort } from "../doubles/free-port.ts";
 import { makeFolder } from "../doubles/folder.ts";
 import { connectRaw } from "../doubles/raw-client.ts";
 import { type ScriptedHost, startScriptedHost } from "../doubles/scripted-host.ts";
@@ -15,15 +14,6 @@ async function statusOf(port: number, target: string, headers: Record<string, st
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   const client = await connectRaw(port, `GET ${target} HTTP/1.1\r\n${lines.join("")}Connection: close\r\n\r\n`);
   return Number((await client.closed()).slice(9, 12));
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 describe("a host that listens to other machines", () => {

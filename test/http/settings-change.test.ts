@@ -54,7 +54,7 @@ test("limits, names, origins and queue count from the next request on (Q39)", as
   await until("it runs, two texts a run", () => served.pool.running.length > 0);
   expect((await embed("mine", ["a", "b", "c", "d"])).status).toBe(429);
   const answered = until("it is answered", () => {
-    for (const run of served.pool.running.slice()) run.finish();
+    served.pool.finishAll();
     return admitted;
   });
   expect((await answered).status).toBe(200);

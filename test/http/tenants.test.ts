@@ -126,7 +126,7 @@ async function finishAll({ pool }: ScriptedHost, answers: readonly Promise<Respo
     isDone = true;
   });
   await until("all are answered", () => {
-    for (const run of pool.running.slice()) run.finish();
+    pool.finishAll();
     return isDone;
   });
   expect(new Set((await all).map(({ status }) => status))).toEqual(new Set([200]));
